@@ -1,34 +1,79 @@
-/** What OneNET calls the task's `type` in the request: firmware or software over the air. */
+/** Firmware or software over the air. */
 export type OtaTaskType = 'FOTA' | 'SOTA';
 
+/** The whole version, or only the difference to the one that the device runs. */
 export type OtaPackageType = 'FULL' | 'DELTA';
 
-/** The pair that one upstream call answers. */
+/** What one upstream call answers. */
 export interface DeviceTaskKey {
-  /** OneNET's `dev_id`, passed on unchanged: `007` is not `7`. */
   readonly deviceId: string;
   readonly type: OtaTaskType;
 }
 
+export interface OtaTaskRequest extends DeviceTaskKey {
+  /** Whether somebody wants to know where the package can be pulled from. */
+  readonly withAddress: boolean;
+}
+
 /** The upgrade task that a device is downloading or installing right now. */
 export interface OtaTask {
-  /** Version the device will have when the task is done. */
+  /** The version that the device will have when the task is done. */
   readonly target: string;
-  /** Bearer secret: whoever has it can download the package. */
+  /** A bearer secret: whoever has it can download the package. */
   readonly token: string;
   /** Bytes. */
   readonly size: number;
-  /** As OneNET reports it: the task proceeds above this signal; unit unknown. */
+  /** The task proceeds above this signal; the unit is unknown. */
   readonly signal: number | null;
-  /** Percent: the task proceeds above this battery level. */
+  /** The task proceeds above this battery level, in percent. */
   readonly power: number | null;
-  /** Number of retries; 0 means none. */
+  /** Number of retries; 0 is none. */
   readonly retry: number | null;
   /** Seconds between retries. */
   readonly interval: number | null;
-  /** MD5 of the package as OneNET sent it, not validated as hex. */
+  /** As OneNET sent it, not validated as hex. */
   readonly md5: string;
-  /** Host with an optional port; only there when it was asked for. */
+  /** A host with an optional port. */
   readonly ipPort: string | null;
   readonly type: OtaPackageType;
+}
+
+/** The expected outcome for most devices most of the time: no upgrade is under way. */
+export interface OtaTaskAbsent {
+  readonly reason: 'NO_TASK' | 'TOKEN_EXPIRED';
+  readonly errno: number;
+}
+
+export type OtaTaskOutcome = OtaTask | OtaTaskAbsent;
+
+export function isAbsent(outcome: OtaTaskOutcome): outcome is OtaTaskAbsent {
+  return 'reason' in outcome;
+}
+
+/**
+ * Asks for the tasks of one operation's devices, each of them once.
+ *
+ * Resolves to one outcome or error for each request, in the order of the requests; never rejects. When `signal` aborts,
+ * what is not there yet ends in an error at once.
+ */
+export type FetchOtaTasks = (
+  requests: readonly OtaTaskRequest[],
+  signal: AbortSignal,
+) => Promise<(OtaTaskOutcome | Error)[]>;
+
+const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Ids are passed on unchanged, so only what needs no encoding anywhere on the way can be one. */
+export function isDeviceId(value: unknown): value is string {
+  return typeof value === 'string' && DEVICE_ID.test(value);
+}
+
+const HOST_WITH_OPTIONAL_PORT = /^(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
+
+/** Where the package can be downloaded without signing in, or null where the task names no usable address. */
+export function downloadUrl({ ipPort, token }: OtaTask): string | null {
+  if (ipPort === null || !HOST_WITH_OPTIONAL_PORT.test(ipPort)) return null;
+  // Lone surrogates, which JSON can carry, would make `encodeURIComponent` throw.
+  const url = `http://${ipPort}/ota/download/${encodeURIComponent(token.toWellFormed())}`;
+  return URL.canParse(url) ? url : null;
 }

@@ -55,7 +55,7 @@ export function tasking(
 
 /** A promise, and what resolves it: lets a test wait until something arrived. */
 export function createSignal(): { readonly given: Promise<void>; readonly give: () => void } {
-  let give = (): void => {};
+  let give!: () => void;
   const given = new Promise<void>((resolve) => (give = resolve));
   return { given, give: () => give() };
 }

@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import type { Logger } from 'pino';
+
+import type { Config, Credentials } from './config.ts';
+import { createContext } from './graphql/context.ts';
+import { createGraphQLServer } from './graphql/server.ts';
+import { createHttpServer } from './http/server.ts';
+import { type Authorize, createTokenMint } from './onenet/authorization.ts';
+import { createBulkhead } from './onenet/bulkhead.ts';
+import { createOneNetClient } from './onenet/client.ts';
+import { createExchange } from './onenet/exchange.ts';
+
+/** Calls that may wait for a place, for each pair that one operation may ask for. */
+const QUEUE_FACTOR = 10;
+
+export interface App {
+  /** Starts to listen and gives the address of the GraphQL endpoint. */
+  listen(): Promise<string>;
+  /** Loses readiness at once, answers what is under way, then closes everything. */
+  close(): Promise<void>;
+}
+
+/** The composition root: the only place that constructs anything. */
+export async function createApp(config: Config, logger: Logger): Promise<App> {
+  const { host, port, maxDeviceTasks, requestTimeoutMs, routerSecret, sandbox } = config;
+  let ready = false;
+
+  const exchange = createExchange({
+    origin: config.onenetOrigin,
+    connections: config.onenetConnections,
+    timeoutMs: config.onenetTimeoutMs,
+  });
+  const fetchOtaTasks = createOneNetClient({
+    exchange,
+    bulkhead: createBulkhead({
+      places: config.onenetConnections,
+      queueCapacity: maxDeviceTasks * QUEUE_FACTOR,
+    }),
+    authorize: createAuthorize(config.credentials),
+  });
+  const graphql = createGraphQLServer({
+    sandbox,
+    // While a secret is set, whoever reaches GraphQL has given it.
+    federatedTrace: routerSecret !== undefined,
+    logger,
+  });
+  await graphql.start();
+  const http = createHttpServer({
+    graphql,
+    createContext: (signal) => createContext({ fetchOtaTasks, maxDeviceTasks, signal }),
+    requestTimeoutMs,
+    routerSecret,
+    sandbox,
+    isReady: () => ready,
+    logger,
+  });
+
+  return {
+    async listen() {
+      const address = await http.listen({ host, port });
+      ready = true;
+      return `${address}/graphql`;
+    },
+    async close() {
+      ready = false;
+      await delay(config.drainDelayMs);
+      await http.close();
+      await graphql.stop();
+      await exchange.close();
+    },
+  };
+}
+
+function createAuthorize(credentials: Credentials): Authorize {
+  if ('token' in credentials) return () => credentials.token;
+  return createTokenMint({ ...credentials, now: Date.now });
+}

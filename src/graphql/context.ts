@@ -1,0 +1,38 @@
+import type { FetchOtaTasks } from '../ota-task.ts';
+import { createOtaTaskLoader, type OtaTaskLoader, pairId } from './loader.ts';
+
+/** What is known of a whole operation before any of its entities is resolved. */
+export interface Admission {
+  readonly admitted: boolean;
+  /** How many more of a refused operation's entities may carry the error: the answer's size stays bounded. */
+  errorsLeft: number;
+}
+
+/** What the resolvers of one GraphQL request share. Apollo Server copies it, so what changes is behind a reference. */
+export interface GraphQLContext {
+  readonly loader: OtaTaskLoader;
+  /** Most distinct (device, type) pairs that the operation may ask for. */
+  readonly maxDeviceTasks: number;
+  /** Ids of the pairs of which somebody wants to know where the package can be pulled from. */
+  readonly addressWanted: Set<string>;
+  /** Set by the first `_entities` field that is resolved, for the whole operation. */
+  admission?: Admission;
+}
+
+export interface ContextOptions {
+  readonly fetchOtaTasks: FetchOtaTasks;
+  readonly maxDeviceTasks: number;
+  /** Aborts when the client leaves or the request's deadline passes. */
+  readonly signal: AbortSignal;
+}
+
+export function createContext({ fetchOtaTasks, maxDeviceTasks, signal }: ContextOptions): GraphQLContext {
+  const addressWanted = new Set<string>();
+  const loader = createOtaTaskLoader((keys) =>
+    fetchOtaTasks(
+      keys.map((key) => ({ ...key, withAddress: addressWanted.has(pairId(key)) })),
+      signal,
+    ),
+  );
+  return { loader, maxDeviceTasks, addressWanted };
+}

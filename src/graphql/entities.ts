@@ -1,0 +1,21 @@
+import type { GraphQLFieldResolver } from 'graphql';
+
+import { admitOperation } from './admission.ts';
+import type { GraphQLContext } from './context.ts';
+import { readReference } from './device-reference.ts';
+import { badUserInput, operationTooLarge } from './error-map.ts';
+
+/**
+ * Resolves `Query._entities` in place of `@apollo/subgraph`'s own resolver, in which one bad representation nulls the
+ * whole batch. Here each stands for itself: an error in the list is the error of its entity alone.
+ */
+export const resolveEntities: GraphQLFieldResolver<
+  unknown,
+  GraphQLContext,
+  { representations: unknown[] }
+> = (_, { representations }, context, info) => {
+  context.admission ??= admitOperation(info, context);
+  const { admission } = context;
+  if (admission.admitted) return representations.map((value) => readReference(value) ?? badUserInput());
+  return representations.map(() => (admission.errorsLeft-- > 0 ? operationTooLarge() : null));
+};

@@ -1,0 +1,113 @@
+import { unwrapResolverError } from '@apollo/server/errors';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import type { Logger } from 'pino';
+
+import {
+  ERRNO_INTERNAL,
+  ERRNO_INVALID_TYPE,
+  OneNetRefusedError,
+  OneNetUnreachableError,
+  OneNetUnreadableError,
+} from '../onenet/errors.ts';
+import type { DeviceTaskKey, OtaTaskAbsent } from '../ota-task.ts';
+
+const MESSAGES = {
+  OTA_INVALID_TYPE: 'OneNET does not accept this task type for the device.',
+  OTA_TASK_NOT_FOUND: 'The device has no upgrade task, or the token of its task has expired.',
+  OTA_TOKEN_EXPIRED: "The token of the device's task has expired; the upgrade is over.",
+  ONENET_INTERNAL_ERROR: 'OneNET reports an internal error.',
+  ONENET_UNKNOWN_ERRNO: 'OneNET answered with an error number that its document does not name.',
+  ONENET_UNAUTHORIZED: "OneNET does not accept this service's credentials.",
+  ONENET_RATE_LIMITED: 'OneNET accepts no more calls at the moment.',
+  ONENET_UNAVAILABLE: 'OneNET cannot be reached at the moment.',
+  ONENET_TIMEOUT: 'OneNET did not answer in time.',
+  ONENET_BAD_RESPONSE: 'OneNET gave an answer that cannot be read.',
+  BAD_USER_INPUT: 'This is not a reference to a device with a valid id.',
+  OPERATION_TOO_LARGE: 'The operation asks for more device tasks than are allowed at once.',
+  INTERNAL_SERVER_ERROR: 'Internal server error.',
+} as const;
+
+export type ErrorCode = keyof typeof MESSAGES;
+
+interface Details {
+  readonly retryable?: boolean;
+  readonly errno?: number | undefined;
+  readonly key?: DeviceTaskKey;
+  readonly originalError?: Error;
+}
+
+function graphQLError(
+  code: ErrorCode,
+  { retryable = false, errno, key, originalError }: Details = {},
+): GraphQLError {
+  return new GraphQLError(MESSAGES[code], {
+    originalError,
+    extensions: {
+      code,
+      ...(errno === undefined ? {} : { errno }),
+      retryable,
+      ...(key === undefined ? {} : { deviceId: key.deviceId, otaType: key.type }),
+    },
+  });
+}
+
+/** For a representation that cannot be a device. */
+export function badUserInput(): GraphQLError {
+  return graphQLError('BAD_USER_INPUT');
+}
+
+export function operationTooLarge(): GraphQLError {
+  return graphQLError('OPERATION_TOO_LARGE');
+}
+
+/** For a field on which having no task is an error. */
+export function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): GraphQLError {
+  return graphQLError(reason === 'NO_TASK' ? 'OTA_TASK_NOT_FOUND' : 'OTA_TOKEN_EXPIRED', { errno, key });
+}
+
+/** For whatever error a load ended in. */
+export function loadFailed(error: Error, key: DeviceTaskKey): GraphQLError {
+  if (error instanceof OneNetRefusedError) {
+    const { retryable, errno } = error;
+    return graphQLError(refusalCode(error), { retryable, errno, key });
+  }
+  if (error instanceof OneNetUnreachableError) {
+    const { retryable, reason } = error;
+    return graphQLError(reason === 'timeout' ? 'ONENET_TIMEOUT' : 'ONENET_UNAVAILABLE', { retryable, key });
+  }
+  if (error instanceof OneNetUnreadableError) return graphQLError('ONENET_BAD_RESPONSE', { key });
+  return graphQLError('INTERNAL_SERVER_ERROR', { key, originalError: error });
+}
+
+function refusalCode({ refusal, errno }: OneNetRefusedError): ErrorCode {
+  if (refusal === 'unauthorized') return 'ONENET_UNAUTHORIZED';
+  if (refusal === 'rate-limited') return 'ONENET_RATE_LIMITED';
+  if (errno === ERRNO_INVALID_TYPE) return 'OTA_INVALID_TYPE';
+  return errno === ERRNO_INTERNAL ? 'ONENET_INTERNAL_ERROR' : 'ONENET_UNKNOWN_ERRNO';
+}
+
+/** What clients wrote wrong is quoted to them, but not at any length. */
+const MAX_MESSAGE_LENGTH = 500;
+
+/**
+ * The last gate that every error of every answer passes: what was not made here and is not the client's own mistake is
+ * masked, and what is masked is logged.
+ */
+export function createErrorFormatter(
+  logger: Logger,
+): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
+  return (formatted, error) => {
+    const code = formatted.extensions?.['code'];
+    if (code !== 'INTERNAL_SERVER_ERROR') {
+      return { ...formatted, message: formatted.message.slice(0, MAX_MESSAGE_LENGTH) };
+    }
+    const cause = unwrapResolverError(error);
+    const original = cause instanceof GraphQLError ? cause.originalError : cause;
+    logger.error({ err: original ?? cause, path: formatted.path }, 'unforeseen error, masked');
+    return {
+      ...formatted,
+      message: MESSAGES.INTERNAL_SERVER_ERROR,
+      extensions: { retryable: false, ...formatted.extensions },
+    };
+  };
+}

@@ -1,0 +1,60 @@
+import { ApolloServer } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginInlineTraceDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginSchemaReportingDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
+import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
+import type { Logger } from 'pino';
+
+import type { GraphQLContext } from './context.ts';
+import { createErrorFormatter } from './error-map.ts';
+import { createSchema } from './schema.ts';
+
+/** A router's operation for this schema needs a few dozen. */
+const MAX_TOKENS = 2000;
+
+export interface GraphQLServerOptions {
+  /** Landing page, introspection and hints at the schema in error messages. */
+  readonly sandbox: boolean;
+  /** Whether requests that ask for Apollo's federated trace get it. */
+  readonly federatedTrace: boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * Apollo Server with every choice made here: as it comes, several of them depend on `NODE_ENV` and `APOLLO_*` variables.
+ */
+export function createGraphQLServer({
+  sandbox,
+  federatedTrace,
+  logger,
+}: GraphQLServerOptions): ApolloServer<GraphQLContext> {
+  return new ApolloServer<GraphQLContext>({
+    schema: createSchema(),
+    introspection: sandbox,
+    hideSchemaDetailsFromClientErrors: !sandbox,
+    includeStacktraceInErrorResponses: false,
+    allowBatchedHttpRequests: false,
+    csrfPrevention: true,
+    stopOnTerminationSignals: false,
+    nodeEnv: 'production',
+    parseOptions: { maxLexicalTokens: MAX_TOKENS },
+    formatError: createErrorFormatter(logger),
+    logger,
+    plugins: [
+      ApolloServerPluginUsageReportingDisabled(),
+      ApolloServerPluginSchemaReportingDisabled(),
+      ApolloServerPluginCacheControlDisabled(),
+      federatedTrace
+        ? ApolloServerPluginInlineTrace({ includeErrors: { unmodified: true } })
+        : ApolloServerPluginInlineTraceDisabled(),
+      sandbox
+        ? ApolloServerPluginLandingPageLocalDefault({ footer: false, includeCookies: false })
+        : ApolloServerPluginLandingPageDisabled(),
+    ],
+  });
+}

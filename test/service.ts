@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { pino } from 'pino';
+import { request } from 'undici';
+import { onTestFinished } from 'vitest';
+
+import { createApp } from '../src/app.ts';
+import { readConfig } from '../src/config.ts';
+import { createUniformFleet } from '../src/simulator/fleet.ts';
+import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
+
+export type Environment = Readonly<Record<string, string>>;
+
+export const CREDENTIALS = {
+  productId: '123123',
+  accessKey: 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=',
+};
+
+const ENVIRONMENT: Environment = {
+  PORT: '0',
+  ONENET_PRODUCT_ID: CREDENTIALS.productId,
+  ONENET_ACCESS_KEY: CREDENTIALS.accessKey,
+};
+
+/** One line of the service's log. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface Service {
+  /** The GraphQL endpoint. */
+  readonly url: string;
+  readonly log: readonly LogLine[];
+}
+
+/** The service in this process behind real HTTP, for as long as the test that calls this. */
+export async function startService(onenetUrl: string, environment: Environment = {}): Promise<Service> {
+  const log: LogLine[] = [];
+  const config = readConfig({ ...ENVIRONMENT, ONENET_URL: onenetUrl, ...environment });
+  const logger = pino(
+    { level: config.logLevel },
+    { write: (line: string) => log.push(JSON.parse(line) as LogLine) },
+  );
+  const app = await createApp(config, logger);
+  const url = await app.listen();
+  onTestFinished(() => app.close());
+  return { url, log };
+}
+
+/** The service in front of a simulator in which every device has a FOTA and a SOTA task, unless told otherwise. */
+export async function startBoth(
+  options: SimulatorOptions = {},
+  environment: Environment = {},
+): Promise<Service & { readonly onenet: Simulator }> {
+  const onenet = await createSimulator({
+    credentials: CREDENTIALS,
+    fleet: createUniformFleet({ seed: 'test' }),
+    ...options,
+  });
+  onTestFinished(() => onenet.close());
+  return { ...(await startService(onenet.url, environment)), onenet };
+}
+
+export interface ServiceProcess extends Service {
+  readonly child: ChildProcess;
+  /** Resolves to the exit code once the process has ended. */
+  readonly exited: Promise<number | null>;
+}
+
+/** The built program in a process of its own; resolves once it listens. */
+export async function startProcess(environment: Environment): Promise<ServiceProcess> {
+  const { child, exited, log, listening } = launch({ ...ENVIRONMENT, ...environment });
+  return { child, exited, log, url: await listening };
+}
+
+/** The built program with nothing but this environment. */
+export function launch(environment: Environment): Omit<ServiceProcess, 'url'> & {
+  readonly listening: Promise<string>;
+  /** All that came on standard output, line by line. */
+  readonly lines: readonly string[];
+} {
+  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+  const child = spawn(process.execPath, [main], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const lines: string[] = [];
+  const log: LogLine[] = [];
+  const listening = new Promise<string>((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      lines.push(line);
+      log.push(JSON.parse(line) as LogLine);
+      const url = /http:\/\/\S+\/graphql/.exec(line)?.[0];
+      if (url !== undefined) resolve(url);
+    });
+    child.once('close', () => reject(new Error(`the service ended before it listened: ${lines.join('\n')}`)));
+  });
+  listening.catch(() => undefined);
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  return { child, exited, log, lines, listening };
+}
+
+/** What a GraphQL answer looks like to a test. */
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests read answers as they come
+  readonly body: any;
+}
+
+/** Posts an operation the way that a router does. */
+export async function post(
+  url: string,
+  query: string,
+  variables: Readonly<Record<string, unknown>> = {},
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const { statusCode, body } = await request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ query, variables }),
+  });
+  const text = await body.text();
+  return { status: statusCode, text, body: JSON.parse(text) };
+}
+
+/** A router's query for entities; `selection` is what it wants of each device. */
+export function entitiesQuery(selection: string): string {
+  return `query ($representations: [_Any!]!) { _entities(representations: $representations) { ... on Device { ${selection} } } }`;
+}
+
+export function devices(...ids: readonly string[]): { readonly __typename: 'Device'; readonly id: string }[] {
+  return ids.map((id) => ({ __typename: 'Device', id }));
+}
+
+/** Asks for entities as a router does. */
+export function askEntities(
+  { url }: Service,
+  selection: string,
+  representations: readonly unknown[],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  return post(url, entitiesQuery(selection), { representations }, headers);
+}
