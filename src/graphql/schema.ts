@@ -9,7 +9,7 @@ import { resolvers } from './resolvers.ts';
 
 const SCHEMA_FILE = new URL('../../schema.graphql', import.meta.url);
 
-/** The executable subgraph schema; its SDL is the file `schema.graphql` as it stands. */
+/** The executable subgraph schema of the file `schema.graphql`. */
 export function createSchema(): GraphQLSchema {
   const schema = buildSubgraphSchema({ typeDefs: parse(readFileSync(SCHEMA_FILE, 'utf8')), resolvers });
   const entities = schema.getQueryType()?.getFields()['_entities'];
