@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+import { request } from 'undici';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+import { post } from '../service.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What `npm run demo` runs; resolves once it has said all. */
+async function startDemo() {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'demo/main.ts'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  let output = '';
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('Ctrl-C')) resolve();
+    });
+    void exited.then(() => reject(new Error(`the demo ended: ${output}`)));
+  });
+  const address = (what: string): string => new RegExp(`${what}\\s+(http://\\S+)`).exec(output)?.[1] ?? '';
+  return { child, exited, output, gateway: address('The supergraph'), subgraph: address('The OTA subgraph') };
+}
+
+describe('the demo', () => {
+  it('answers its query through the gateway, and a download has the size and MD5 that were announced', async () => {
+    const demo = await startDemo();
+    const { body } = await post(
+      demo.gateway,
+      '{ devices { name otaTask(type: FOTA) { size md5 downloadUrl } } }',
+    );
+    const device = body.data.devices.find(
+      ({ name }: { name: string }) => name === 'Cold store 3, door sensor',
+    );
+    const download = await request(device.otaTask.downloadUrl);
+    const bytes = Buffer.from(await download.body.arrayBuffer());
+    expect(download.statusCode).toBe(200);
+    expect(bytes.length).toBe(device.otaTask.size);
+    expect(createHash('md5').update(bytes).digest('hex')).toBe(device.otaTask.md5);
+  });
+
+  it('prints an address for browsers, devices to try, queries that work and a curl line', async () => {
+    const demo = await startDemo();
+    const page = await request(demo.subgraph, { headers: { accept: 'text/html' } });
+    expect([page.statusCode, await page.body.text()]).toEqual([200, expect.stringContaining('<html')]);
+    expect(demo.output).toMatch(/ 6523 .*example/);
+    const curl = /curl -s (\S+) .* -d '(.*)'/.exec(demo.output);
+    expect(curl?.[1]).toBe(demo.gateway);
+    const { query } = JSON.parse(curl?.[2] ?? '') as { query: string };
+    expect((await post(demo.gateway, query)).body.data.devices.length).toBeGreaterThan(5);
+    const inList = /as data:\n([^]*?)\n\n/.exec(demo.output)?.[1] ?? '';
+    expect((await post(demo.gateway, inList)).body.data.devices[0].otaTaskResult.target).toBe('1.2');
+  });
+
+  it('takes free ports where its own are taken, and stops wholly on Ctrl-C', async () => {
+    const squatter = createServer().listen(4000, '127.0.0.1');
+    // Somebody else's squatter is as good as this one.
+    await Promise.race([once(squatter, 'listening'), once(squatter, 'error')]).catch(() => undefined);
+    onTestFinished(() => void squatter.close());
+    const demo = await startDemo();
+    expect(demo.output).toContain('Port 4000 is taken');
+    expect(demo.gateway).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/graphql$/);
+    expect(demo.gateway).not.toContain(':4000/');
+    demo.child.kill('SIGINT');
+    expect(await demo.exited).toBe(0);
+  });
+});
