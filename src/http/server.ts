@@ -1,10 +1,10 @@
 import type { ApolloServer } from '@apollo/server';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import compress from '@fastify/compress';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { GraphQLContext } from '../graphql/context.ts';
+import { decompress } from './decompress.ts';
 import { errorBody, statusOf } from './error-body.ts';
 import { createSecretCheck } from './router-secret.ts';
 
@@ -47,10 +47,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     },
   });
 
-  void server.register(compress, {
-    globalCompression: false,
-    requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
-  });
+  server.addHook('preParsing', decompress);
 
   // GraphQL parses its own JSON from here on: no other media type, and no other charset than JSON's.
   server.removeAllContentTypeParsers();
@@ -82,7 +79,6 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     isReady() ? reply.send({ status: 'ok' }) : reply.code(503).send({ status: 'draining' }),
   );
 
-  // Registered in a plugin of its own, so that it sees the request decompression above.
   void server.register(async (scope) => {
     if (options.routerSecret !== undefined) {
       const isSecret = createSecretCheck(options.routerSecret);
