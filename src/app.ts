@@ -8,11 +8,15 @@ import { createGraphQLServer } from './graphql/server.ts';
 import { createHttpServer } from './http/server.ts';
 import { type Authorize, createTokenMint } from './onenet/authorization.ts';
 import { createBulkhead } from './onenet/bulkhead.ts';
+import { createCircuit } from './onenet/circuit.ts';
 import { createOneNetClient } from './onenet/client.ts';
 import { createExchange } from './onenet/exchange.ts';
+import { createRetryBudget } from './onenet/retry-budget.ts';
 
 /** Calls that may wait for a place, for each pair that one operation may ask for. */
 const QUEUE_FACTOR = 10;
+
+const monotonicNow = (): number => performance.now();
 
 export interface App {
   /** Starts to listen and gives the address of the GraphQL endpoint. */
@@ -37,7 +41,11 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       places: config.onenetConnections,
       queueCapacity: maxDeviceTasks * QUEUE_FACTOR,
     }),
+    circuit: createCircuit(monotonicNow),
+    retryBudget: createRetryBudget(monotonicNow),
     authorize: createAuthorize(config.credentials),
+    now: monotonicNow,
+    random: Math.random,
   });
   const graphql = createGraphQLServer({
     sandbox,
@@ -48,7 +56,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   await graphql.start();
   const http = createHttpServer({
     graphql,
-    createContext: (signal) => createContext({ fetchOtaTasks, maxDeviceTasks, signal }),
+    createContext: (patience) => createContext({ fetchOtaTasks, maxDeviceTasks, patience }),
     requestTimeoutMs,
     routerSecret,
     sandbox,

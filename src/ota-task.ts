@@ -50,15 +50,23 @@ export function isAbsent(outcome: OtaTaskOutcome): outcome is OtaTaskAbsent {
   return 'reason' in outcome;
 }
 
+/** How long somebody waits for an answer. */
+export interface Patience {
+  /** Aborts when the deadline passes (its reason is a `TimeoutError`) or when whoever waits has left. */
+  readonly signal: AbortSignal;
+  /** When the deadline passes, in milliseconds of `performance.now()`. */
+  readonly endsAtMs: number;
+}
+
 /**
  * Asks for the tasks of one operation's devices, each of them once.
  *
- * Resolves to one outcome or error for each request, in the order of the requests; never rejects. When `signal` aborts,
+ * Resolves to one outcome or error for each request, in the order of the requests; never rejects. When patience ends,
  * what is not there yet ends in an error at once.
  */
 export type FetchOtaTasks = (
   requests: readonly OtaTaskRequest[],
-  signal: AbortSignal,
+  patience: Patience,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
 
 const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;

@@ -1,4 +1,4 @@
-import type { FetchOtaTasks } from '../ota-task.ts';
+import type { FetchOtaTasks, Patience } from '../ota-task.ts';
 import { createOtaTaskLoader, type OtaTaskLoader, pairId } from './loader.ts';
 
 /** What is known of a whole operation before any of its entities is resolved. */
@@ -22,16 +22,15 @@ export interface GraphQLContext {
 export interface ContextOptions {
   readonly fetchOtaTasks: FetchOtaTasks;
   readonly maxDeviceTasks: number;
-  /** Aborts when the client leaves or the request's deadline passes. */
-  readonly signal: AbortSignal;
+  readonly patience: Patience;
 }
 
-export function createContext({ fetchOtaTasks, maxDeviceTasks, signal }: ContextOptions): GraphQLContext {
+export function createContext({ fetchOtaTasks, maxDeviceTasks, patience }: ContextOptions): GraphQLContext {
   const addressWanted = new Set<string>();
   const loader = createOtaTaskLoader((keys) =>
     fetchOtaTasks(
       keys.map((key) => ({ ...key, withAddress: addressWanted.has(pairId(key)) })),
-      signal,
+      patience,
     ),
   );
   return { loader, maxDeviceTasks, addressWanted };

@@ -4,6 +4,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from 'pino';
 
 import type { GraphQLContext } from '../graphql/context.ts';
+import type { Patience } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
 import { errorBody, statusOf } from './error-body.ts';
 import { createSecretCheck } from './router-secret.ts';
@@ -18,8 +19,7 @@ const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$
 
 export interface HttpServerOptions {
   readonly graphql: ApolloServer<GraphQLContext>;
-  /** @param signal Aborts when the client leaves or the request's deadline passes. */
-  readonly createContext: (signal: AbortSignal) => GraphQLContext;
+  readonly createContext: (patience: Patience) => GraphQLContext;
   readonly requestTimeoutMs: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
@@ -88,7 +88,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
       });
     }
     const handler = fastifyApolloHandler(options.graphql, {
-      context: async (_, reply) => options.createContext(requestSignal(reply, options.requestTimeoutMs)),
+      context: async (_, reply) => options.createContext(patienceOf(reply, options.requestTimeoutMs)),
     });
     scope.post('/graphql', handler);
     scope.get('/graphql', async (request, reply) => {
@@ -112,7 +112,7 @@ function acceptsHtml(request: FastifyRequest): boolean {
 }
 
 /** One timer and one listener a request; `AbortSignal.any` and `AbortSignal.timeout` outlive the requests they are for. */
-function requestSignal({ raw }: FastifyReply, timeoutMs: number): AbortSignal {
+function patienceOf({ raw }: FastifyReply, timeoutMs: number): Patience {
   const controller = new AbortController();
   const deadline = setTimeout(() => {
     controller.abort(new DOMException('the request took too long', 'TimeoutError'));
@@ -121,5 +121,5 @@ function requestSignal({ raw }: FastifyReply, timeoutMs: number): AbortSignal {
     clearTimeout(deadline);
     if (!raw.writableFinished) controller.abort();
   });
-  return controller.signal;
+  return { signal: controller.signal, endsAtMs: performance.now() + timeoutMs };
 }

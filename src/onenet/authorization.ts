@@ -43,8 +43,9 @@ export function createTokenMint(
   return () => {
     const nowMs = options.now();
     if (nowMs >= renewAtMs) {
-      token = signToken(options, Math.floor(nowMs / 1000) + options.ttlSeconds);
-      renewAtMs = nowMs + options.ttlSeconds * 800;
+      const expiry = Math.floor(nowMs / 1000) + options.ttlSeconds;
+      token = signToken(options, expiry);
+      renewAtMs = (expiry - options.ttlSeconds / 5) * 1000;
     }
     return token;
   };

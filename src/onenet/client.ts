@@ -1,9 +1,17 @@
 import type { FetchOtaTasks, OtaTaskOutcome, OtaTaskRequest, OtaTaskType } from '../ota-task.ts';
 import type { Authorize } from './authorization.ts';
-import type { Bulkhead, Caller } from './bulkhead.ts';
+import type { Bulkhead } from './bulkhead.ts';
+import type { Circuit } from './circuit.ts';
 import { decodeTaskingAnswer } from './decode.ts';
-import { OneNetRefusedError, OneNetUnreachableError, OneNetUnreadableError } from './errors.ts';
+import {
+  ERRNO_INTERNAL,
+  OneNetRefusedError,
+  OneNetUnreachableError,
+  OneNetUnreadableError,
+} from './errors.ts';
 import type { Cancellations, Exchange, HttpAnswer } from './exchange.ts';
+import { parseRetryAfter, retryDelayMs } from './retry.ts';
+import type { RetryBudget } from './retry-budget.ts';
 
 const TASKING_PATH = '/ota/south/tasking';
 const TYPE_PARAMETER: Readonly<Record<OtaTaskType, string>> = { FOTA: '1', SOTA: '2' };
@@ -11,17 +19,24 @@ const TYPE_PARAMETER: Readonly<Record<OtaTaskType, string>> = { FOTA: '1', SOTA:
 export interface OneNetClientOptions {
   readonly exchange: Exchange;
   readonly bulkhead: Bulkhead;
+  readonly circuit: Circuit;
+  readonly retryBudget: RetryBudget;
   readonly authorize: Authorize;
+  /** Milliseconds, from the clock of the callers' deadlines. */
+  readonly now: () => number;
+  /** From 0 to 1. */
+  readonly random: () => number;
 }
 
 /** Puts each request as one tasking call, all of them at once as far as there are places. */
-export function createOneNetClient({ exchange, bulkhead, authorize }: OneNetClientOptions): FetchOtaTasks {
-  return async (requests, signal) => {
+export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks {
+  const { exchange, bulkhead, circuit, retryBudget, authorize, now, random } = options;
+
+  return async (requests, { signal, endsAtMs }) => {
     const cancellations: Cancellations = new Set();
-    const caller: Caller = cancellations;
     // One listener for the whole batch: a thousand of them on one signal cost more than the calls.
     const cancelAll = (): void => {
-      bulkhead.abandon(caller);
+      bulkhead.abandon(cancellations);
       const error = cancellation(signal);
       for (const cancel of [...cancellations]) cancel(error);
     };
@@ -33,25 +48,66 @@ export function createOneNetClient({ exchange, bulkhead, authorize }: OneNetClie
     }
 
     async function call(request: OtaTaskRequest): Promise<OtaTaskOutcome> {
-      await place();
+      retryBudget.countCall();
       try {
-        if (signal.aborted) throw cancellation(signal);
-        return judge(await exchange.get(taskingPath(request), authorize(), cancellations));
-      } finally {
-        bulkhead.leave();
+        return await attempt(request);
+      } catch (error) {
+        const delayMs = retryDelayMs(error, random);
+        if (delayMs === undefined || now() + delayMs >= endsAtMs) throw error;
+        if (circuit.status !== 'closed' || !retryBudget.take()) throw error;
+        await cancelable((resolve) => setTimeout(resolve, delayMs));
+        return attempt(request);
       }
     }
 
-    function place(): Promise<void> {
+    async function attempt(request: OtaTaskRequest): Promise<OtaTaskOutcome> {
+      await cancelable((resolve) => bulkhead.enter(cancellations, () => resolve(undefined)));
+      const answered = circuit.run((probing) => ask(request, probing)).finally(() => bulkhead.leave());
+      const answer = await (circuit.status === 'closed'
+        ? answered
+        : cancelable<Answer>((resolve, reject) => void answered.then(resolve, reject)));
+      if ('error' in answer) throw answer.error;
+      return answer.outcome;
+    }
+
+    async function ask(request: OtaTaskRequest, probing: boolean): Promise<Answer> {
+      try {
+        if (signal.aborted) throw cancellation(signal);
+        // A probe goes on without its caller: everybody waits for what it finds.
+        const cancelledBy: Cancellations = probing ? new Set() : cancellations;
+        return { outcome: judge(await exchange.get(taskingPath(request), authorize(), cancelledBy)) };
+      } catch (error) {
+        if (isAnswer(error)) return { error };
+        throw error;
+      }
+    }
+
+    /** A promise that the end of the caller's patience rejects. */
+    function cancelable<T>(
+      start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+    ): Promise<T> {
       return new Promise((resolve, reject) => {
+        if (signal.aborted) throw cancellation(signal);
         cancellations.add(reject);
-        bulkhead.enter(caller, () => {
-          cancellations.delete(reject);
-          resolve();
-        });
+        const settle =
+          <V>(how: (value: V) => void) =>
+          (value: V): void => {
+            cancellations.delete(reject);
+            how(value);
+          };
+        start(settle(resolve), settle(reject));
       });
     }
   };
+}
+
+/** What OneNET answered, be it an error, tells that it is alive. */
+type Answer = { readonly outcome: OtaTaskOutcome } | { readonly error: Error };
+
+function isAnswer(error: unknown): error is Error {
+  if (error instanceof OneNetRefusedError) return error.errno !== ERRNO_INTERNAL;
+  if (error instanceof OneNetUnreachableError) return error.reason === 'request-timeout';
+  return error instanceof OneNetUnreadableError;
 }
 
 /** Path and query of the call for a device; the id is encoded, so it can move neither host nor path. */
@@ -61,11 +117,14 @@ export function taskingPath({ deviceId, type, withAddress }: OtaTaskRequest): st
 }
 
 /** The status is judged before the body; errno is read from a 200 only. */
-function judge({ status, body }: HttpAnswer): OtaTaskOutcome {
+function judge({ status, body, retryAfter }: HttpAnswer): OtaTaskOutcome {
   if (status === 200) return decodeTaskingAnswer(body);
   if (status === 401 || status === 403) throw new OneNetRefusedError('unauthorized');
-  if (status === 429) throw new OneNetRefusedError('rate-limited');
-  if (status === 408 || status >= 500) throw new OneNetUnreachableError('server-error');
+  if (status === 429) {
+    throw new OneNetRefusedError('rate-limited', { retryAfterMs: parseRetryAfter(retryAfter, Date.now()) });
+  }
+  if (status === 408) throw new OneNetUnreachableError('request-timeout');
+  if (status >= 500) throw new OneNetUnreachableError('server-error');
   throw new OneNetUnreadableError(`HTTP status ${status}`);
 }
 

@@ -5,11 +5,17 @@ export class OneNetRefusedError extends Error {
   /** The number that OneNET sent, where it sent one. */
   readonly errno: number | undefined;
   readonly retryable: boolean;
+  /** Milliseconds after which OneNET may be asked again, where it named a time. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(refusal: 'unauthorized' | 'rate-limited' | { readonly errno: number }) {
+  constructor(
+    refusal: 'unauthorized' | 'rate-limited' | { readonly errno: number },
+    options: { readonly retryAfterMs?: number | undefined } = {},
+  ) {
     super('OneNET refused the call');
     this.refusal = typeof refusal === 'string' ? refusal : 'errno';
     this.errno = typeof refusal === 'string' ? undefined : refusal.errno;
+    this.retryAfterMs = options.retryAfterMs;
     this.retryable = refusal === 'rate-limited' || this.errno === ERRNO_INTERNAL;
   }
 }
@@ -27,7 +33,17 @@ export class OneNetUnreachableError extends Error {
 }
 
 export type UnreachableReason =
-  'connection' | 'certificate' | 'server-error' | 'timeout' | 'queue-full' | 'circuit-open' | 'canceled';
+  | 'connection'
+  | 'certificate'
+  /** HTTP 5xx. */
+  | 'server-error'
+  /** HTTP 408. */
+  | 'request-timeout'
+  | 'timeout'
+  | 'queue-full'
+  | 'circuit-open'
+  /** The client left. */
+  | 'canceled';
 
 /** OneNET's answer is not the documented one. Never retryable: the next one would be no better. */
 export class OneNetUnreadableError extends Error {

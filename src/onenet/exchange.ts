@@ -18,7 +18,7 @@ export type Cancellations = Set<(error: Error) => void>;
 export interface ExchangeOptions {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Most sockets at once. */
+  /** Most exchanges at once, which the callers keep to. */
   readonly connections: number;
   /** Milliseconds for one whole exchange: connecting, request, answer with its body. */
   readonly timeoutMs: number;
@@ -39,7 +39,8 @@ export interface Exchange {
 /** One HTTP exchange with OneNET: transport, deadline and size; it knows nothing of what the body means. */
 export function createExchange({ origin, connections, timeoutMs }: ExchangeOptions): Exchange {
   const pool = new Pool(origin, {
-    connections,
+    // The callers keep to `connections`; the rest is for connections still being made for calls that were given up.
+    connections: 2 * connections,
     // One call a connection at a time: an answer can then belong to no other call.
     pipelining: 1,
     // These two never fire on a slow drip; the deadline below does.
@@ -137,12 +138,14 @@ function header(value: string | string[] | undefined): string | undefined {
 const CERTIFICATE_CODES =
   /^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-/** The transport's messages name hosts and quote bytes, so only their codes are read. */
+/** The transport's messages name hosts and quote bytes: they decide, but go no further. */
 function toOneNetError(error: Error): Error {
   const code = 'code' in error ? String(error.code) : '';
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') {
     return new OneNetUnreadableError('not HTTP');
   }
+  // An answer with status 101 has no code of its own.
+  if (error.message === 'bad upgrade') return new OneNetUnreadableError('another protocol');
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return new OneNetUnreachableError('timeout');
   return new OneNetUnreachableError(CERTIFICATE_CODES.test(code) ? 'certificate' : 'connection');
 }

@@ -1,0 +1,42 @@
+const WINDOW_SECONDS = 10;
+
+/** How often what happened in the last ten seconds, in steps of one. */
+export interface RollingCounts<Event extends string> {
+  add(event: Event): void;
+  count(event: Event): number;
+  reset(): void;
+}
+
+/** @param now Milliseconds, from a clock that only moves forward. */
+export function createRollingCounts<Event extends string>(
+  events: readonly Event[],
+  now: () => number,
+): RollingCounts<Event> {
+  const emptyTotals = (): Record<Event, number> =>
+    Object.fromEntries(events.map((event) => [event, 0])) as Record<Event, number>;
+  let seconds: { readonly second: number; readonly counts: Record<Event, number> }[] = [];
+
+  /** The current second's counts, after what is too old has been forgotten. */
+  function current(): Record<Event, number> {
+    const second = Math.floor(now() / 1000);
+    const last = seconds.at(-1);
+    if (last?.second === second) return last.counts;
+    const counts = emptyTotals();
+    seconds = seconds.filter((past) => past.second > second - WINDOW_SECONDS);
+    seconds.push({ second, counts });
+    return counts;
+  }
+
+  return {
+    add(event) {
+      current()[event]++;
+    },
+    count(event) {
+      current();
+      return seconds.reduce((sum, { counts }) => sum + counts[event], 0);
+    },
+    reset() {
+      seconds = [];
+    },
+  };
+}

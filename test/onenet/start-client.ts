@@ -1,0 +1,47 @@
+import { onTestFinished } from 'vitest';
+
+import { createBulkhead } from '../../src/onenet/bulkhead.ts';
+import { createCircuit } from '../../src/onenet/circuit.ts';
+import { createOneNetClient } from '../../src/onenet/client.ts';
+import { createExchange } from '../../src/onenet/exchange.ts';
+import type { RetryBudget } from '../../src/onenet/retry-budget.ts';
+import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
+
+export const AUTHORIZATION =
+  'version=2018-10-31&res=products%2F123123&et=1537255523&method=md5&sign=M3jB6jcSNUuGcvW3';
+
+export interface ClientSettings {
+  /** Sockets, and places too unless told otherwise. */
+  readonly connections?: number;
+  readonly places?: number;
+  readonly queueCapacity?: number;
+  readonly timeoutMs?: number;
+  readonly authorize?: () => string;
+  /** Without one, nothing is retried. */
+  readonly retryBudget?: RetryBudget;
+}
+
+/** Asks until the signal is given, or as long as it takes. */
+export type Ask = (
+  requests: readonly OtaTaskRequest[],
+  signal: AbortSignal,
+  endsAtMs?: number,
+) => Promise<(OtaTaskOutcome | Error)[]>;
+
+/** A client of the upstream at this origin, for as long as the test that calls this. */
+export function startClient(origin: string, settings: ClientSettings = {}): Ask {
+  const { connections = 4, places = connections, queueCapacity = 100, timeoutMs = 3000 } = settings;
+  const exchange = createExchange({ origin, connections, timeoutMs });
+  onTestFinished(() => exchange.close());
+  const now = (): number => performance.now();
+  const fetch = createOneNetClient({
+    exchange,
+    bulkhead: createBulkhead({ places, queueCapacity }),
+    circuit: createCircuit(now),
+    retryBudget: settings.retryBudget ?? { countCall: () => undefined, take: () => false },
+    authorize: settings.authorize ?? (() => AUTHORIZATION),
+    now,
+    random: Math.random,
+  });
+  return (requests, signal, endsAtMs = Infinity) => fetch(requests, { signal, endsAtMs });
+}

@@ -1,0 +1,337 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { setTimeout as deadline } from 'node:timers/promises';
+
+import { Pool, request } from 'undici';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
+import { createUniformFleet } from '../src/simulator/fleet.ts';
+import {
+  askEntities,
+  CREDENTIALS,
+  devices,
+  entitiesQuery,
+  type Environment,
+  launch,
+  type LogLine,
+  post,
+  type ServiceProcess,
+  startProcess,
+} from './service.ts';
+
+const TOKEN: Environment = { PORT: '0', ONENET_AUTHORIZATION: 'token' };
+
+/** A OneNET for as long as the test, and a promise of the moment when so many calls have reached it. */
+async function startOneNet(
+  count: number,
+  options: SimulatorOptions = {},
+): Promise<{ onenet: Simulator; arrived: Promise<void> }> {
+  let arrive!: () => void;
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  let calls = 0;
+  const onenet = await createSimulator({
+    credentials: CREDENTIALS,
+    fleet: createUniformFleet({ seed: 'test' }),
+    fault: () => {
+      if (++calls === count) arrive();
+      return undefined;
+    },
+    ...options,
+  });
+  onTestFinished(() => onenet.close());
+  return { onenet, arrived };
+}
+
+/** The first line of the log of which this is true, as soon as it is there. */
+async function logged(
+  { child, log }: Pick<ServiceProcess, 'child' | 'log'>,
+  isIt: (line: LogLine) => boolean,
+): Promise<LogLine> {
+  for (;;) {
+    const line = log.find(isIt);
+    if (line !== undefined) return line;
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+  }
+}
+
+function isAbout(signal: string): (line: LogLine) => boolean {
+  return (line) => line['signal'] === signal;
+}
+
+async function statusOf(url: string, path: string): Promise<number> {
+  const { statusCode, body } = await request(new URL(path, url));
+  await body.dump();
+  return statusCode;
+}
+
+async function connectTo(url: string): Promise<Socket> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  // The process may drop the connection as it ends.
+  socket.on('error', () => undefined);
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+describe('a start', () => {
+  it('prints the address in one line, at a port of its own choice', async () => {
+    const { lines, listening } = launch(TOKEN);
+    const url = await listening;
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[1-9][0-9]*\/graphql$/);
+    expect(lines.filter((line) => line.includes(url))).toHaveLength(1);
+    expect((await post(url, '{ __typename }')).body).toEqual({ data: { __typename: 'Query' } });
+  });
+
+  it.each(['/livez', '/readyz'])('is over when the address is there: %s answers 200', async (path) => {
+    const { url } = await startProcess({});
+    expect(await statusOf(url, path)).toBe(200);
+  });
+
+  it('answers from OneNET', async () => {
+    const { onenet } = await startOneNet(1);
+    const service = await startProcess({ ONENET_URL: onenet.url });
+    const { body } = await askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
+    expect(body).toEqual({ data: { _entities: [{ otaTask: { target: expect.any(String) } }] } });
+  });
+
+  it.each(['silent', 'fatal', 'error', 'trace'])('prints the address at LOG_LEVEL=%s', async (level) => {
+    const { child, lines, listening, exited } = launch({ ...TOKEN, LOG_LEVEL: level });
+    const url = await listening;
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
+    expect(lines[0]).toContain(url);
+    if (level !== 'trace') expect(lines).toHaveLength(1);
+  });
+
+  it('logs nothing but JSON objects, from the first line to the last', async () => {
+    const { child, lines, listening, exited } = launch({ ...TOKEN, LOG_LEVEL: 'trace' });
+    const url = await listening;
+    await post(url, '{');
+    await post(url, '{ __typename }', {}, { 'content-type': 'text/plain' });
+    child.kill('SIGTERM');
+    await exited;
+    expect(lines.length).toBeGreaterThan(2);
+    for (const line of lines) {
+      expect(JSON.parse(line)).toEqual(expect.objectContaining({ level: expect.any(Number) }));
+    }
+  });
+
+  it.each<[string, Environment]>([
+    ['unset', {}],
+    ['development', { NODE_ENV: 'development' }],
+    ['test', { NODE_ENV: 'test' }],
+  ])('shows no stack, schema or landing page with NODE_ENV %s', async (_, environment) => {
+    const { url } = await startProcess(environment);
+    const failed = await askEntities({ url, log: [] }, 'otaTask(type: FOTA) { target }', [null]);
+    expect(failed.body.errors).toHaveLength(1);
+    const refused = await post(url, '{ nothing }');
+    const introspection = await post(url, '{ __schema { types { name } } }');
+    const page = await request(url, { headers: { accept: 'text/html' } });
+    const text = await page.body.text();
+    expect([refused.status, introspection.status, page.statusCode]).toEqual([400, 400, 404]);
+    for (const answer of [failed.text, refused.text, introspection.text, text]) {
+      expect(answer).not.toMatch(/stack|node_modules|\.js:\d|<html/i);
+    }
+  });
+});
+
+describe('a start that fails', () => {
+  const CANARY = 'C4n4ry';
+
+  it('names every fault of the configuration in one line, and none of the values', async () => {
+    const { exited, lines, log } = launch({
+      PORT: CANARY,
+      ONENET_URL: `https://${CANARY}@onenet.example`,
+      ONENET_AUTHORIZATION: `${CANARY} `,
+      ONENET_ACCESS_KEY: `${CANARY}QQ`,
+      ROUTER_SECRET: CANARY,
+      LOG_LEVEL: CANARY,
+    });
+    expect(await exited).toBe(1);
+    expect(lines).toHaveLength(1);
+    const message = String(log[0]?.['msg']);
+    for (const name of ['PORT', 'ONENET_URL', 'ONENET_AUTHORIZATION', 'ROUTER_SECRET', 'LOG_LEVEL']) {
+      expect(message).toContain(name);
+    }
+    expect(lines[0]).not.toContain(CANARY);
+  });
+
+  it.each<[string, Environment, string]>([
+    ['there are no credentials', {}, 'ONENET_AUTHORIZATION'],
+    ['a variable is empty', { ...TOKEN, HOST: '' }, 'HOST'],
+    ['a secret holds a line break', { ...TOKEN, ROUTER_SECRET: '0123456789\r\n0123456789' }, 'ROUTER_SECRET'],
+    ['the log is to be silent', { ...TOKEN, LOG_LEVEL: 'silent', SANDBOX: 'yes' }, 'SANDBOX'],
+  ])('says why when %s', async (_, environment, name) => {
+    const { exited, lines, log } = launch(environment);
+    expect(await exited).toBe(1);
+    expect(lines).toHaveLength(1);
+    expect(log[0]?.['msg']).toContain(name);
+  });
+
+  it('says so when the port is taken', async () => {
+    const occupant = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void occupant.close());
+    await once(occupant, 'listening');
+    const { port } = occupant.address() as AddressInfo;
+    const { exited, lines, log } = launch({ ...TOKEN, PORT: String(port) });
+    expect(await exited).toBe(1);
+    expect(lines).toHaveLength(1);
+    expect(log[0]).toMatchObject({ level: 60, err: { code: 'EADDRINUSE' } });
+  });
+});
+
+describe('a signal to stop', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('ends an idle process with exit code 0: %s', async (signal) => {
+    const { child, exited, url } = await startProcess({});
+    // A keep-alive connection that has answered and waits for more.
+    const pool = new Pool(new URL(url).origin, { connections: 1 });
+    onTestFinished(() => pool.destroy());
+    const answer = await pool.request({ method: 'GET', path: '/livez' });
+    await answer.body.dump();
+    child.kill(signal);
+    expect(await exited).toBe(0);
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('lets all requests in flight be answered: %s', async (signal) => {
+    const { onenet, arrived } = await startOneNet(20, { latencyMs: 1000 });
+    const service = await startProcess({ ONENET_URL: onenet.url });
+    const answers = Promise.all(
+      Array.from({ length: 20 }, async (__, index) => {
+        const query = entitiesQuery('otaTask(type: FOTA) { target }');
+        const variables = { representations: devices(String(index)) };
+        const { statusCode, headers, body } = await request(service.url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ query, variables }),
+        });
+        return { status: statusCode, connection: headers['connection'], body: await body.json() };
+      }),
+    );
+    await arrived;
+    service.child.kill(signal);
+    await logged(service, isAbout(signal));
+    expect(onenet.inFlight).toBe(20);
+    for (const answer of await answers) {
+      expect(answer).toEqual({
+        status: 200,
+        connection: 'close',
+        body: { data: { _entities: [{ otaTask: { target: expect.any(String) } }] } },
+      });
+    }
+    expect(await service.exited).toBe(0);
+    expect(onenet.calls).toHaveLength(20);
+  });
+
+  it.each([
+    ['SIGTERM', 'SIGTERM'],
+    ['SIGINT', 'SIGTERM'],
+    ['SIGTERM', 'SIGINT'],
+  ] as const)('changes nothing when it is the second: %s, %s', async (first, second) => {
+    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
+    const service = await startProcess({ ONENET_URL: onenet.url });
+    const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
+    await arrived;
+    service.child.kill(first);
+    await logged(service, isAbout(first));
+    service.child.kill(second);
+    await logged(
+      service,
+      (line) => isAbout(second)(line) && service.log.filter(({ signal }) => signal).length === 2,
+    );
+    expect(onenet.inFlight).toBe(1);
+    expect((await answer).body).toEqual({
+      data: { _entities: [{ otaTask: { target: expect.any(String) } }] },
+    });
+    expect(await service.exited).toBe(0);
+  });
+
+  it('is told by the readiness at once, while all else goes on for the delay', async () => {
+    const service = await startProcess({ DRAIN_DELAY_MS: '2000' });
+    expect(await statusOf(service.url, '/readyz')).toBe(200);
+    service.child.kill('SIGTERM');
+    await logged(service, isAbout('SIGTERM'));
+    expect(await statusOf(service.url, '/readyz')).toBe(503);
+    expect(await statusOf(service.url, '/livez')).toBe(200);
+    expect((await post(service.url, '{ __typename }')).body).toEqual({ data: { __typename: 'Query' } });
+    expect(service.child.exitCode).toBeNull();
+    expect(await service.exited).toBe(0);
+  });
+
+  it('closes the listener while requests are still in flight', async () => {
+    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
+    const service = await startProcess({ ONENET_URL: onenet.url });
+    const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
+    await arrived;
+    service.child.kill('SIGTERM');
+    // A connection that came in the moment of closing may still be answered, or reset.
+    const attempt = (): Promise<unknown> =>
+      statusOf(service.url, '/readyz').catch((error: unknown) => (error as { code?: string }).code);
+    while ((await attempt()) !== 'ECONNREFUSED');
+    expect(onenet.inFlight).toBe(1);
+    expect((await answer).status).toBe(200);
+    expect(await service.exited).toBe(0);
+  });
+
+  it('ends the process within 25 s whatever clients leave unfinished', { timeout: 40_000 }, async () => {
+    const head = 'POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100';
+    const unfinished = {
+      'a connection without a request': '',
+      'half of a head': 'POST /graphql HTTP/1.1\r\nHo',
+      'half of a body': `${head}\r\n\r\n{"query":`,
+    };
+    const endings = Object.entries(unfinished).map(async ([name, bytes]) => {
+      const service = await startProcess({});
+      const socket = await connectTo(service.url);
+      if (bytes !== '') socket.write(bytes);
+      // Accepted after the connection above, so that one is known to the process by now.
+      await statusOf(service.url, '/livez');
+      service.child.kill('SIGTERM');
+      return [name, await Promise.race([service.exited, deadline(25_000, 'still running', { ref: false })])];
+    });
+    expect(Object.fromEntries(await Promise.all(endings))).toEqual({
+      'a connection without a request': 0,
+      'half of a head': 0,
+      'half of a body': 0,
+    });
+  });
+});
+
+describe('a fault of the program itself', () => {
+  // Code that the process loads before its own, and that fails when told to.
+  const failing = (code: string): Environment => ({
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(`process.once('SIGUSR2', () => { ${code} });`)}`,
+  });
+
+  it.each([
+    ['an uncaught exception', `throw new Error('planted')`],
+    ['an unhandled rejection', `void Promise.reject(new Error('planted'))`],
+    ['a rejection that is no error', `void Promise.reject('planted')`],
+  ])('is logged as fatal, and the process drains and ends with exit code 1: %s', async (_, code) => {
+    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
+    const service = await startProcess({ ...failing(code), ONENET_URL: onenet.url });
+    const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
+    await arrived;
+    service.child.kill('SIGUSR2');
+    const line = await logged(service, ({ level }) => level === 60);
+    expect(JSON.stringify(line)).toContain('planted');
+    expect(onenet.inFlight).toBe(1);
+    expect((await answer).body).toEqual({
+      data: { _entities: [{ otaTask: { target: expect.any(String) } }] },
+    });
+    expect(await service.exited).toBe(1);
+  });
+
+  it('keeps its exit code when a signal to stop came first', async () => {
+    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
+    const service = await startProcess({ ...failing(`throw new Error('planted')`), ONENET_URL: onenet.url });
+    const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
+    await arrived;
+    service.child.kill('SIGTERM');
+    await logged(service, isAbout('SIGTERM'));
+    service.child.kill('SIGUSR2');
+    expect((await answer).status).toBe(200);
+    expect(await service.exited).toBe(1);
+  });
+});
