@@ -32,7 +32,6 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
 
   const exchange = createExchange({
     origin: config.onenetOrigin,
-    connections: config.onenetConnections,
     timeoutMs: config.onenetTimeoutMs,
   });
   const fetchOtaTasks = createOneNetClient({

@@ -54,9 +54,7 @@ describe('a representation that cannot be a device', () => {
 
   it('may carry more than the key, which is ignored', async () => {
     const service = await startBoth();
-    const { body } = await askEntities(service, 'id', [
-      { __typename: 'Device', id: 'd1', name: 'x' },
-    ]);
+    const { body } = await askEntities(service, 'id', [{ __typename: 'Device', id: 'd1', name: 'x' }]);
     expect(body).toEqual({ data: { _entities: [{ id: 'd1' }] } });
   });
 });

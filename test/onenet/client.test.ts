@@ -681,7 +681,7 @@ describe('bytes that nobody asked for', () => {
       }
     });
     // More places than connections: calls wait in the transport too.
-    const fetch = startClient(upstream.origin, { connections: 2, places: 5 });
+    const fetch = startClient(upstream.origin, { connections: 5 });
     const ids = Array.from({ length: 20 }, (_unused, index) => `${index}`);
     expect(await fetch(fota(...ids), never())).toMatchObject(ids.map((target) => ({ target })));
     expect(upstream.connections).toHaveLength(20);
@@ -846,7 +846,7 @@ describe('a caller that leaves', () => {
 describe('the load on OneNET', () => {
   it('is never more calls in flight than there are places', async () => {
     const onenet = await startSimulator({ latencyMs: 10 });
-    const fetch = startClient(onenet.url, { connections: 50, places: 5 });
+    const fetch = startClient(onenet.url, { connections: 5 });
     const ids = Array.from({ length: 30 }, (_, index) => `${index}`);
     await Promise.all([fetch(fota(...ids), never()), fetch(fota(...ids), never())]);
     expect(onenet.calls).toHaveLength(60);
@@ -862,7 +862,7 @@ describe('the load on OneNET', () => {
         return undefined;
       },
     });
-    const fetch = startClient(onenet.url, { connections: 50, places: 4 });
+    const fetch = startClient(onenet.url, { connections: 4 });
     const ids = Array.from({ length: 30 }, (_, index) => `${index}`);
     const outcomes = await fetch(fota(...ids), never());
     expect(onenet.mostInFlight).toBe(4);

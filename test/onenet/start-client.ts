@@ -11,9 +11,8 @@ export const AUTHORIZATION =
   'version=2018-10-31&res=products%2F123123&et=1537255523&method=md5&sign=M3jB6jcSNUuGcvW3';
 
 export interface ClientSettings {
-  /** Sockets, and places too unless told otherwise. */
+  /** Most calls in flight at once. */
   readonly connections?: number;
-  readonly places?: number;
   readonly queueCapacity?: number;
   readonly timeoutMs?: number;
   readonly authorize?: () => string;
@@ -30,13 +29,13 @@ export type Ask = (
 
 /** A client of the upstream at this origin, for as long as the test that calls this. */
 export function startClient(origin: string, settings: ClientSettings = {}): Ask {
-  const { connections = 4, places = connections, queueCapacity = 100, timeoutMs = 3000 } = settings;
-  const exchange = createExchange({ origin, connections, timeoutMs });
+  const { connections = 4, queueCapacity = 100, timeoutMs = 3000 } = settings;
+  const exchange = createExchange({ origin, timeoutMs });
   onTestFinished(() => exchange.close());
   const now = (): number => performance.now();
   const fetch = createOneNetClient({
     exchange,
-    bulkhead: createBulkhead({ places, queueCapacity }),
+    bulkhead: createBulkhead({ places: connections, queueCapacity }),
     circuit: createCircuit(now),
     retryBudget: settings.retryBudget ?? { countCall: () => undefined, take: () => false },
     authorize: settings.authorize ?? (() => AUTHORIZATION),
