@@ -88,18 +88,26 @@ function refusalCode({ refusal, errno }: OneNetRefusedError): ErrorCode {
 
 /** What clients wrote wrong is quoted to them, but not at any length. */
 const MAX_MESSAGE_LENGTH = 500;
+/** graphql-js hints at the schema in the last sentence of a message. */
+const HINT = / ?Did you mean [^]*$/;
 
 /**
  * The last gate that every error of every answer passes: what was not made here and is not the client's own mistake is
  * masked, and what is masked is logged.
+ *
+ * @param options.hints Whether messages may hint at the schema.
  */
-export function createErrorFormatter(
-  logger: Logger,
-): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
+export function createErrorFormatter({
+  hints,
+  logger,
+}: {
+  readonly hints: boolean;
+  readonly logger: Logger;
+}): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
   return (formatted, error) => {
-    const code = formatted.extensions?.['code'];
-    if (code !== 'INTERNAL_SERVER_ERROR') {
-      return { ...formatted, message: formatted.message.slice(0, MAX_MESSAGE_LENGTH) };
+    if (formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') {
+      const message = hints ? formatted.message : formatted.message.replace(HINT, '');
+      return { ...formatted, message: message.slice(0, MAX_MESSAGE_LENGTH) };
     }
     const cause = unwrapResolverError(error);
     const original = cause instanceof GraphQLError ? cause.originalError : cause;

@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 
 import type { GraphQLContext } from './context.ts';
 import { createErrorFormatter } from './error-map.ts';
+import { queriesOnly } from './queries-only.ts';
 import { createSchema } from './schema.ts';
 
 /** A router's operation for this schema needs a few dozen. */
@@ -40,10 +41,13 @@ export function createGraphQLServer({
     includeStacktraceInErrorResponses: false,
     allowBatchedHttpRequests: false,
     csrfPrevention: true,
+    // Routers need no automatic persisted queries, and their store would be one that any client can fill.
+    persistedQueries: false,
+    validationRules: [queriesOnly],
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
     parseOptions: { maxLexicalTokens: MAX_TOKENS },
-    formatError: createErrorFormatter(logger),
+    formatError: createErrorFormatter({ hints: sandbox, logger }),
     logger,
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),

@@ -3,12 +3,12 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 
 import type { preParsingHookHandler } from 'fastify';
 
-const DECOMPRESSORS: Readonly<Record<string, () => Transform>> = {
-  gzip: createGunzip,
-  'x-gzip': createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-};
+const DECOMPRESSORS: ReadonlyMap<string, () => Transform> = new Map([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+]);
 
 /**
  * Decompresses request bodies, which routers compress. What comes out is what the body limit counts; at the limit, or
@@ -20,7 +20,7 @@ export const decompress: preParsingHookHandler = (request, reply, payload, done)
     done(null, payload);
     return;
   }
-  const create = DECOMPRESSORS[encoding];
+  const create = DECOMPRESSORS.get(encoding);
   if (create === undefined) {
     done(Object.assign(new Error('unknown content-encoding'), { statusCode: 415 }));
     return;

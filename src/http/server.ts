@@ -1,4 +1,6 @@
-import type { ApolloServer } from '@apollo/server';
+import type { Socket } from 'node:net';
+
+import { type ApolloServer, HeaderMap } from '@apollo/server';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -14,6 +16,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 15_000;
 /** Longer than routers (15 to 90 s) and load balancers (60 s) keep an idle connection: they are to close it, not we. */
 const KEEP_ALIVE_TIMEOUT_MS = 95_000;
+/** For what is under way when draining begins and still has all of its own time, to be read and answered. */
+const DRAIN_MARGIN_MS = 5000;
 
 const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 
@@ -29,27 +33,56 @@ export interface HttpServerOptions {
 
 /** The web server around GraphQL. Only `/graphql` asks for the secret. */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
-  const { logger, isReady, sandbox } = options;
+  const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady, logger } = options;
+  const allowedMethods = new Map([
+    ['/graphql', sandbox ? 'GET, POST' : 'POST'],
+    ['/livez', 'GET'],
+    ['/readyz', 'GET'],
+  ]);
+  const isSecret = routerSecret === undefined ? undefined : createSecretCheck(routerSecret);
+
   const server = fastify({
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: BODY_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1000 },
+    // A missing Host is refused below, with a body like any other refusal.
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1000, requireHostHeader: false },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    clientErrorHandler(error, socket) {
-      const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code] ?? 400;
-      if (!socket.writable || socket.bytesWritten > 0) return void socket.destroy(error);
-      const body = errorBody(status);
-      const head = `HTTP/1.1 ${status} \r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
-      socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
-    },
+    frameworkErrors: (error, _, reply) => void refuse(reply, statusOf(error)),
+    clientErrorHandler: refuseUnreadable,
+  });
+  boundDraining(server, requestTimeoutMs + DRAIN_MARGIN_MS);
+
+  server.addHook('onRequest', async (request, reply) => {
+    const path = request.url.split('?', 1)[0] as string;
+    if (!isHost(request.headers.host)) return refuse(reply, 400);
+    // Before the body is read, let alone parsed. The route counts, whatever the path looks like.
+    const isGraphQL = path === '/graphql' || request.routeOptions.url === '/graphql';
+    if (isGraphQL && isSecret?.(request.headers['router-authorization']) === false) return refuse(reply, 401);
+    if (!request.is404) return;
+    const allow = allowedMethods.get(path);
+    return allow === undefined ? refuse(reply, 404) : refuse(reply.header('allow', allow), 405);
+  });
+  server.addHook('preParsing', decompress);
+  server.addHook('onSend', async (_request, reply, payload) => {
+    // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
+    if (!isReady()) void reply.header('connection', 'close');
+    return payload;
+  });
+  server.setErrorHandler((error, request, reply) => {
+    const status = statusOf(error);
+    if (status === 500) {
+      logger.error({ err: error }, 'unforeseen error, masked');
+    } else {
+      const reason = (error as { readonly code?: string }).code;
+      logger.warn({ status, method: request.method, reason }, 'request refused');
+    }
+    return refuse(reply, status);
   });
 
-  server.addHook('preParsing', decompress);
-
-  // GraphQL parses its own JSON from here on: no other media type, and no other charset than JSON's.
+  // No other media type, and no other charset than JSON's.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser(
     JSON_IN_UTF8,
@@ -57,58 +90,69 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     server.getDefaultJsonParser('ignore', 'ignore'),
   );
 
-  server.addHook('onSend', async (_request, reply, payload) => {
-    // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
-    if (!isReady()) void reply.header('connection', 'close');
-    return payload;
-  });
-  server.setNotFoundHandler((request, reply) => send(reply, isKnownPath(request.url) ? 405 : 404));
-  server.setErrorHandler((error, request, reply) => {
-    const status = statusOf(error);
-    if (status === 500) logger.error({ err: error }, 'unforeseen error, masked');
-    else
-      logger.warn(
-        { status, method: request.method, code: (error as { code?: string }).code },
-        'request refused',
-      );
-    return send(reply, status);
-  });
-
   server.get('/livez', (_, reply) => reply.send({ status: 'ok' }));
   server.get('/readyz', (_, reply) =>
     isReady() ? reply.send({ status: 'ok' }) : reply.code(503).send({ status: 'draining' }),
   );
-
-  void server.register(async (scope) => {
-    if (options.routerSecret !== undefined) {
-      const isSecret = createSecretCheck(options.routerSecret);
-      // Before the body is read, let alone parsed.
-      scope.addHook('onRequest', async (request, reply) => {
-        if (!isSecret(request.headers['router-authorization'])) return send(reply, 401);
-      });
-    }
-    const handler = fastifyApolloHandler(options.graphql, {
-      context: async (_, reply) => options.createContext(patienceOf(reply, options.requestTimeoutMs)),
-    });
-    scope.post('/graphql', handler);
-    scope.get('/graphql', async (request, reply) => {
-      if (!acceptsHtml(request)) return send(reply.header('allow', 'POST'), 405);
-      return sandbox ? handler.call(scope, request, reply) : send(reply, 404);
-    });
+  server.post(
+    '/graphql',
+    fastifyApolloHandler(graphql, {
+      context: async (_, reply) => createContext(patienceOf(reply, requestTimeoutMs)),
+    }),
+  );
+  server.get('/graphql', async (request, reply) => {
+    if (!acceptsHtml(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
+    return sandbox ? sendLandingPage(graphql, reply) : refuse(reply, 404);
   });
   return server;
 }
 
-function send(reply: FastifyReply, status: number): FastifyReply {
+function refuse(reply: FastifyReply, status: number): FastifyReply {
   return reply.code(status).type('application/json; charset=utf-8').send(errorBody(status));
 }
 
-function isKnownPath(url: string): boolean {
-  return ['/graphql', '/livez', '/readyz'].includes(url.split('?', 1)[0] as string);
+/** For what is not even a request that a route could be found for. */
+function refuseUnreadable(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const statuses: Readonly<Record<string, number>> = {
+    ERR_HTTP_REQUEST_TIMEOUT: 408,
+    HPE_HEADER_OVERFLOW: 431,
+  };
+  const status = statuses[error.code ?? ''] ?? 400;
+  const body = errorBody(status);
+  const headers = [
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc9112#name-request-target for why any other Host is refused. */
+function isHost(host: string | undefined): boolean {
+  return host !== undefined && host !== '' && URL.canParse(`http://${host}/`);
 }
 
 function acceptsHtml(request: FastifyRequest): boolean {
   return request.headers.accept?.includes('text/html') ?? false;
+}
+
+/** Asks for the page in words of its own: with those of the client, a GET could also execute an operation. */
+async function sendLandingPage(
+  graphql: ApolloServer<GraphQLContext>,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const headers = new HeaderMap([['accept', 'text/html']]);
+  const page = await graphql.executeHTTPGraphQLRequest({
+    httpGraphQLRequest: { method: 'GET', headers, search: '', body: undefined },
+    context: () => Promise.reject(new Error('the landing page has no context')),
+  });
+  return reply
+    .headers(Object.fromEntries(page.headers))
+    .send(page.body.kind === 'complete' ? page.body.string : page.body.asyncIterator);
 }
 
 /** One timer and one listener a request; `AbortSignal.any` and `AbortSignal.timeout` outlive the requests they are for. */
@@ -122,4 +166,20 @@ function patienceOf({ raw }: FastifyReply, timeoutMs: number): Patience {
     if (!raw.writableFinished) controller.abort();
   });
   return { signal: controller.signal, endsAtMs: performance.now() + timeoutMs };
+}
+
+/**
+ * Once a server closes, Node cuts off no slow sender any more and does not count a connection that never sent anything
+ * as idle: without this, whoever holds one open keeps the process from ending.
+ */
+function boundDraining(server: FastifyInstance, mostMs: number): void {
+  const sockets = new Set<Socket>();
+  server.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.addHook('preClose', async () => {
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    setTimeout(() => server.server.closeAllConnections(), mostMs).unref();
+  });
 }

@@ -680,7 +680,7 @@ describe('bytes that nobody asked for', () => {
         connection.socket.write(Buffer.concat([httpAnswer(taskAnswer(id)), Buffer.from(extra)]));
       }
     });
-    // More places than connections: calls wait in the transport too.
+    // Fifteen calls wait while the first five are answered.
     const fetch = startClient(upstream.origin, { connections: 5 });
     const ids = Array.from({ length: 20 }, (_unused, index) => `${index}`);
     expect(await fetch(fota(...ids), never())).toMatchObject(ids.map((target) => ({ target })));
