@@ -27,7 +27,7 @@ const MESSAGES = {
   INTERNAL_SERVER_ERROR: 'Internal server error.',
 } as const;
 
-export type ErrorCode = keyof typeof MESSAGES;
+type ErrorCode = keyof typeof MESSAGES;
 
 interface Details {
   readonly retryable?: boolean;

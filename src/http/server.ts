@@ -8,7 +8,8 @@ import type { Logger } from 'pino';
 import type { GraphQLContext } from '../graphql/context.ts';
 import type { Patience } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
-import { errorBody, statusOf } from './error-body.ts';
+import { shedLoad } from './load-shedding.ts';
+import { errorBody, refuse, statusOf } from './refusal.ts';
 import { createSecretCheck } from './router-secret.ts';
 
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -65,6 +66,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     const allow = allowedMethods.get(path);
     return allow === undefined ? refuse(reply, 404) : refuse(reply.header('allow', allow), 405);
   });
+  const isOverloaded = shedLoad(server, '/graphql');
   server.addHook('preParsing', decompress);
   server.addHook('onSend', async (_request, reply, payload) => {
     // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
@@ -91,9 +93,10 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   );
 
   server.get('/livez', (_, reply) => reply.send({ status: 'ok' }));
-  server.get('/readyz', (_, reply) =>
-    isReady() ? reply.send({ status: 'ok' }) : reply.code(503).send({ status: 'draining' }),
-  );
+  server.get('/readyz', (_, reply) => {
+    if (!isReady()) return reply.code(503).send({ status: 'draining' });
+    return isOverloaded() ? reply.code(503).send({ status: 'overloaded' }) : reply.send({ status: 'ok' });
+  });
   server.post(
     '/graphql',
     fastifyApolloHandler(graphql, {
@@ -105,10 +108,6 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     return sandbox ? sendLandingPage(graphql, reply) : refuse(reply, 404);
   });
   return server;
-}
-
-function refuse(reply: FastifyReply, status: number): FastifyReply {
-  return reply.code(status).type('application/json; charset=utf-8').send(errorBody(status));
 }
 
 /** For what is not even a request that a route could be found for. */

@@ -7,7 +7,7 @@ const OPEN_MS = 5000;
 const MIN_ATTEMPTS = 20;
 const FAILURE_SHARE = 0.5;
 
-export type CircuitStatus = 'closed' | 'open' | 'half-open';
+type CircuitStatus = 'closed' | 'open' | 'half-open';
 
 export interface Circuit {
   readonly status: CircuitStatus;

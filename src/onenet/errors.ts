@@ -58,8 +58,6 @@ export class OneNetUnreadableError extends Error {
   }
 }
 
-export type OneNetError = OneNetRefusedError | OneNetUnreachableError | OneNetUnreadableError;
-
 export const ERRNO_INVALID_TYPE = 2;
 export const ERRNO_NO_TASK = 4;
 export const ERRNO_INTERNAL = 7;

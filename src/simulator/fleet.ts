@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createPackageFiles, type PackageFiles } from './package-file.ts';
 
 /** OneNET's request parameter `type`: 1 is firmware (FOTA), 2 is software (SOTA). */
-export type RequestedType = 1 | 2;
+type RequestedType = 1 | 2;
 
 export interface FleetTask {
   readonly target: string;
@@ -26,7 +26,7 @@ export interface Refusal {
 
 export type Answer = { readonly errno: 0; readonly task: FleetTask } | Refusal;
 
-export interface FleetDevice {
+interface FleetDevice {
   readonly id: string;
   readonly name: string;
   readonly model: string;

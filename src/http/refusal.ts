@@ -1,3 +1,5 @@
+import type { FastifyReply } from 'fastify';
+
 /** Codes for what only a hand-made request can cause; GraphQL's own mistakes carry Apollo's. */
 const CODES: Readonly<Record<number, string>> = {
   400: 'BAD_REQUEST',
@@ -36,4 +38,8 @@ export function statusOf(error: unknown): number {
     typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;
   if (CODES[status] !== undefined) return status;
   return status >= 400 && status < 500 ? 400 : 500;
+}
+
+export function refuse(reply: FastifyReply, status: number): FastifyReply {
+  return reply.code(status).type('application/json; charset=utf-8').send(errorBody(status));
 }
