@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config, Credentials } from './config.ts';
 import { createContext } from './graphql/context.ts';
 import { createGraphQLServer } from './graphql/server.ts';
+import { createMetrics } from './http/metrics.ts';
 import { createHttpServer } from './http/server.ts';
 import { type Authorize, createTokenMint } from './onenet/authorization.ts';
 import { createBulkhead } from './onenet/bulkhead.ts';
@@ -34,15 +35,23 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     origin: config.onenetOrigin,
     timeoutMs: config.onenetTimeoutMs,
   });
+  const bulkhead = createBulkhead({
+    places: config.onenetConnections,
+    queueCapacity: maxDeviceTasks * QUEUE_FACTOR,
+  });
+  const circuit = createCircuit(monotonicNow);
+  const metrics = createMetrics({
+    callsInFlight: () => bulkhead.inFlight,
+    callsWaiting: () => bulkhead.waiting,
+    circuitOpen: () => circuit.status !== 'closed',
+  });
   const fetchOtaTasks = createOneNetClient({
     exchange,
-    bulkhead: createBulkhead({
-      places: config.onenetConnections,
-      queueCapacity: maxDeviceTasks * QUEUE_FACTOR,
-    }),
-    circuit: createCircuit(monotonicNow),
+    bulkhead,
+    circuit,
     retryBudget: createRetryBudget(monotonicNow),
     authorize: createAuthorize(config.credentials),
+    observer: metrics,
     now: monotonicNow,
     random: Math.random,
   });
@@ -60,6 +69,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     routerSecret,
     sandbox,
     isReady: () => ready,
+    metrics,
     logger,
   });
 

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { refuse } from './refusal.ts';
 
 /** A mean delay of the event loop, over a second, at which more requests would only make all of them late. */
-const MAX_EVENT_LOOP_DELAY_MS = 500;
+const MAX_EVENT_LOOP_DELAY_MS = 300;
 /** GraphQL requests at once; what each of them may ask of OneNET is limited elsewhere. */
 const MAX_REQUESTS_UNDER_WAY = 2000;
 const RETRY_AFTER_SECONDS = 2;

@@ -9,6 +9,7 @@ import type { GraphQLContext } from '../graphql/context.ts';
 import type { Patience } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
 import { shedLoad } from './load-shedding.ts';
+import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
 import { createSecretCheck } from './router-secret.ts';
 
@@ -29,15 +30,18 @@ export interface HttpServerOptions {
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
   readonly isReady: () => boolean;
+  readonly metrics: Metrics;
   readonly logger: Logger;
 }
 
 /** The web server around GraphQL. Only `/graphql` asks for the secret. */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
-  const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady, logger } = options;
+  const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady, metrics, logger } =
+    options;
   const allowedMethods = new Map([
     ['/graphql', sandbox ? 'GET, POST' : 'POST'],
     ['/livez', 'GET'],
+    ['/metrics', 'GET'],
     ['/readyz', 'GET'],
   ]);
   const isSecret = routerSecret === undefined ? undefined : createSecretCheck(routerSecret);
@@ -73,6 +77,9 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     if (!isReady()) void reply.header('connection', 'close');
     return payload;
   });
+  server.addHook('onResponse', async (request, reply) => {
+    if (request.routeOptions.url === '/graphql') metrics.request(reply.statusCode, reply.elapsedTime);
+  });
   server.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
     if (status === 500) {
@@ -97,6 +104,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     if (!isReady()) return reply.code(503).send({ status: 'draining' });
     return isOverloaded() ? reply.code(503).send({ status: 'overloaded' }) : reply.send({ status: 'ok' });
   });
+  server.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   server.post(
     '/graphql',
     fastifyApolloHandler(graphql, {

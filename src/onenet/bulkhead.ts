@@ -11,6 +11,8 @@ export interface BulkheadOptions {
 export type Caller = object;
 
 export interface Bulkhead {
+  readonly inFlight: number;
+  readonly waiting: number;
   /**
    * Calls `start` once a place is free, at once if one is; whoever was started gives its place back with `leave`.
    *
@@ -45,6 +47,12 @@ export function createBulkhead({ places, queueCapacity }: BulkheadOptions): Bulk
   }
 
   return {
+    get inFlight() {
+      return places - free;
+    },
+    get waiting() {
+      return waiting;
+    },
     enter(caller, start) {
       if (free > 0) {
         free--;

@@ -1,4 +1,10 @@
-import type { FetchOtaTasks, OtaTaskOutcome, OtaTaskRequest, OtaTaskType } from '../ota-task.ts';
+import {
+  type FetchOtaTasks,
+  isAbsent,
+  type OtaTaskOutcome,
+  type OtaTaskRequest,
+  type OtaTaskType,
+} from '../ota-task.ts';
 import type { Authorize } from './authorization.ts';
 import type { Bulkhead } from './bulkhead.ts';
 import type { Circuit } from './circuit.ts';
@@ -11,6 +17,7 @@ import {
 } from './errors.ts';
 import type { Cancellations, Exchange, HttpAnswer } from './exchange.ts';
 import { parseRetryAfter, retryDelayMs } from './retry.ts';
+import type { OneNetObserver } from './observer.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
 const TASKING_PATH = '/ota/south/tasking';
@@ -22,6 +29,7 @@ export interface OneNetClientOptions {
   readonly circuit: Circuit;
   readonly retryBudget: RetryBudget;
   readonly authorize: Authorize;
+  readonly observer: OneNetObserver;
   /** Milliseconds, from the clock of the callers' deadlines. */
   readonly now: () => number;
   /** From 0 to 1. */
@@ -30,7 +38,7 @@ export interface OneNetClientOptions {
 
 /** Puts each request as one tasking call, all of them at once as far as there are places. */
 export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks {
-  const { exchange, bulkhead, circuit, retryBudget, authorize, now, random } = options;
+  const { exchange, bulkhead, circuit, retryBudget, authorize, observer, now, random } = options;
 
   return async (requests, { signal, endsAtMs }) => {
     const cancellations: Cancellations = new Set();
@@ -55,6 +63,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
         const delayMs = retryDelayMs(error, random);
         if (delayMs === undefined || now() + delayMs >= endsAtMs) throw error;
         if (circuit.status !== 'closed' || !retryBudget.take()) throw error;
+        observer.retry();
         await cancelable((resolve) => setTimeout(resolve, delayMs));
         return attempt(request);
       }
@@ -71,12 +80,20 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
     }
 
     async function ask(request: OtaTaskRequest, probing: boolean): Promise<Answer> {
+      const startedMs = now();
       try {
         if (signal.aborted) throw cancellation(signal);
         // A probe goes on without its caller: everybody waits for what it finds.
         const cancelledBy: Cancellations = probing ? new Set() : cancellations;
-        return { outcome: judge(await exchange.get(taskingPath(request), authorize(), cancelledBy)) };
+        const outcome = judge(await exchange.get(taskingPath(request), authorize(), cancelledBy));
+        observer.attempt(
+          isAbsent(outcome) ? 'absent' : 'task',
+          isAbsent(outcome) ? outcome.errno : 0,
+          now() - startedMs,
+        );
+        return { outcome };
       } catch (error) {
+        observer.attempt(...described(error), now() - startedMs);
         if (isAnswer(error)) return { error };
         throw error;
       }
@@ -108,6 +125,13 @@ function isAnswer(error: unknown): error is Error {
   if (error instanceof OneNetRefusedError) return error.errno !== ERRNO_INTERNAL;
   if (error instanceof OneNetUnreachableError) return error.reason === 'request-timeout';
   return error instanceof OneNetUnreadableError;
+}
+
+/** An error's result and errno for the observer. */
+function described(error: unknown): [result: string, errno: number | undefined] {
+  if (error instanceof OneNetRefusedError) return [error.refusal, error.errno];
+  if (error instanceof OneNetUnreachableError) return [error.reason, undefined];
+  return [error instanceof OneNetUnreadableError ? 'unreadable' : 'unforeseen', undefined];
 }
 
 /** Path and query of the call for a device; the id is encoded, so it can move neither host nor path. */

@@ -39,6 +39,7 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
     circuit: createCircuit(now),
     retryBudget: settings.retryBudget ?? { countCall: () => undefined, take: () => false },
     authorize: settings.authorize ?? (() => AUTHORIZATION),
+    observer: { attempt: () => undefined, retry: () => undefined },
     now,
     random: Math.random,
   });
