@@ -14,33 +14,50 @@ import {
 import type { OtaTaskType } from '../ota-task.ts';
 import type { Admission, GraphQLContext } from './context.ts';
 import { readReference } from './device-reference.ts';
+import { tooManyRepresentations } from './error-map.ts';
 import { pairId } from './loader.ts';
 
 /** Representations times task fields may be this many times the pairs that an operation may ask for. */
 const DUPLICATION_ALLOWED = 10;
+/** Values in the answer for each of those; a router asks for a dozen. */
+const VALUES_PER_TASK = 20;
+/** What no limit above makes smaller, however small `MAX_DEVICE_TASKS` is. */
+const VALUES_ALWAYS_ALLOWED = 20_000;
+/** A body holds fewer representations than this; only who repeats them under many aliases has more. */
+const MAX_REPRESENTATIONS = 100_000;
 
 const TASK_FIELDS: ReadonlySet<string> = new Set(['otaTask', 'otaTaskResult']);
 const ADDRESS_FIELDS: ReadonlySet<string> = new Set(['ipPort', 'downloadUrl']);
 
 /**
- * Walks all `_entities` fields of the operation: what they ask for must be within the limit before the first call goes
+ * Walks all `_entities` fields of the operation: what they ask for must be within the limits before the first call goes
  * out, and what anybody wants to know of a pair decides how it is asked upstream.
  *
  * Distinct (device, type) pairs may be at most `maxDeviceTasks`; representations times task fields, duplicates included,
- * at most ten times that.
+ * at most ten times that; and the values in the answer twenty times that.
+ *
+ * @throws GraphQLError when the operation repeats its representations so often that even nulls for them are too much.
  */
 export function admitOperation(
   info: GraphQLResolveInfo,
   { maxDeviceTasks, addressWanted }: Pick<GraphQLContext, 'maxDeviceTasks' | 'addressWanted'>,
 ): Admission {
   const maxTasks = maxDeviceTasks * DUPLICATION_ALLOWED;
-  const refused: Admission = { admitted: false, errorsLeft: maxTasks };
   const requested = entityFields(info);
+  const sum = (count: (field: EntityField) => number): number =>
+    requested.reduce((total, field) => total + field.representations.length * count(field), 0);
 
-  let tasksAsked = 0;
-  for (const { representations, tasks } of requested) tasksAsked += representations.length * tasks.length;
-  if (tasksAsked > maxTasks) return refused;
+  if (sum(() => 1) > Math.max(MAX_REPRESENTATIONS, maxTasks * DUPLICATION_ALLOWED))
+    throw tooManyRepresentations();
+  const admitted =
+    sum(({ tasks }) => tasks.length) <= maxTasks &&
+    sum(({ values }) => values) <= Math.max(VALUES_ALWAYS_ALLOWED, maxTasks * VALUES_PER_TASK) &&
+    countPairs(requested, maxDeviceTasks, addressWanted) <= maxDeviceTasks;
+  return { admitted, errorsLeft: maxTasks };
+}
 
+/** Distinct pairs, counted until there are too many; those with an address wanted are added to `addressWanted`. */
+function countPairs(requested: readonly EntityField[], max: number, addressWanted: Set<string>): number {
   const pairs = new Set<string>();
   for (const { representations, tasks } of requested) {
     for (const representation of representations) {
@@ -51,15 +68,17 @@ export function admitOperation(
         pairs.add(pair);
         if (task.withAddress) addressWanted.add(pair);
       }
+      if (pairs.size > max) return pairs.size;
     }
-    if (pairs.size > maxDeviceTasks) return refused;
   }
-  return { admitted: true, errorsLeft: 0 };
+  return pairs.size;
 }
 
 interface EntityField {
   readonly representations: readonly unknown[];
   readonly tasks: readonly { readonly type: OtaTaskType; readonly withAddress: boolean }[];
+  /** Values that each representation adds to the answer. */
+  readonly values: number;
 }
 
 function entityFields(info: GraphQLResolveInfo): EntityField[] {
@@ -72,15 +91,17 @@ function entityFields(info: GraphQLResolveInfo): EntityField[] {
   for (const nodes of collectFields([operation.selectionSet], query, info)) {
     if (nodes[0].name.value !== '_entities') continue;
     const { representations } = argumentsOf(query, nodes[0], info) as { representations: unknown[] };
-    const tasks = collectFields(selectionSets(nodes), device, info)
-      .filter(([node]) => TASK_FIELDS.has(node.name.value))
-      .map((taskNodes) => ({
-        type: (argumentsOf(device, taskNodes[0], info) as { type: OtaTaskType }).type,
-        withAddress: collectFields(selectionSets(taskNodes), task, info).some(([node]) =>
-          ADDRESS_FIELDS.has(node.name.value),
-        ),
-      }));
-    fields.push({ representations, tasks });
+    const selected = collectFields(selectionSets(nodes), device, info);
+    const tasks = [];
+    let values = selected.length;
+    for (const taskNodes of selected) {
+      if (!TASK_FIELDS.has(taskNodes[0].name.value)) continue;
+      const { type } = argumentsOf(device, taskNodes[0], info) as { type: OtaTaskType };
+      const taskFields = collectFields(selectionSets(taskNodes), task, info);
+      tasks.push({ type, withAddress: taskFields.some(([node]) => ADDRESS_FIELDS.has(node.name.value)) });
+      values += taskFields.length;
+    }
+    fields.push({ representations, tasks, values });
   }
   return fields;
 }

@@ -4,7 +4,7 @@ import { createOtaTaskLoader, type OtaTaskLoader, pairId } from './loader.ts';
 /** What is known of a whole operation before any of its entities is resolved. */
 export interface Admission {
   readonly admitted: boolean;
-  /** How many more of a refused operation's entities may carry the error: the answer's size stays bounded. */
+  /** How many more entities may carry an error of their own: the answer's size stays bounded. */
   errorsLeft: number;
 }
 

@@ -16,6 +16,9 @@ export const resolveEntities: GraphQLFieldResolver<
 > = (_, { representations }, context, info) => {
   context.admission ??= admitOperation(info, context);
   const { admission } = context;
-  if (admission.admitted) return representations.map((value) => readReference(value) ?? badUserInput());
-  return representations.map(() => (admission.errorsLeft-- > 0 ? operationTooLarge() : null));
+  const refuse = admission.admitted ? badUserInput : operationTooLarge;
+  return representations.map((representation) => {
+    const device = admission.admitted ? readReference(representation) : undefined;
+    return device ?? (admission.errorsLeft-- > 0 ? refuse() : null);
+  });
 };

@@ -60,6 +60,13 @@ export function operationTooLarge(): GraphQLError {
   return graphQLError('OPERATION_TOO_LARGE');
 }
 
+/** For what no router sends, and what even the shape that suits routers would be too large for. */
+export function tooManyRepresentations(): GraphQLError {
+  return new GraphQLError('The operation repeats its representations too often.', {
+    extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
+  });
+}
+
 /** For a field on which having no task is an error. */
 export function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): GraphQLError {
   return graphQLError(reason === 'NO_TASK' ? 'OTA_TASK_NOT_FOUND' : 'OTA_TOKEN_EXPIRED', { errno, key });

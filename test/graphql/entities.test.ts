@@ -193,4 +193,30 @@ describe('an operation that asks for too much', () => {
     expect(text.length).toBeLessThan(3_000_000);
     expect(service.onenet.calls).toHaveLength(0);
   });
+
+  it('is refused for its values where the tasks alone would be within the limit', async () => {
+    const service = await startBoth({}, { MAX_DEVICE_TASKS: '1000' });
+    const aliases = Array.from({ length: 600 }, (_, i) => `a${i}: id`).join(' ');
+    const { status, body } = await askEntities(service, aliases, devices(...ids(1000)));
+    expect(status).toBe(200);
+    expect(body.data).toEqual({ _entities: Array(1000).fill(null) });
+    expect(body.errors[0].extensions.code).toBe('OPERATION_TOO_LARGE');
+  });
+
+  it('is a bad request where even nulls would be too many: 140 aliases of 5000 representations', async () => {
+    const service = await startBoth();
+    const aliases = Array.from({ length: 140 }, (_, i) => `a${i}: _entities(representations: $r) { ...F }`);
+    const query = `query ($r: [_Any!]!) { ${aliases.join(' ')} } fragment F on Device { otaTask(type: FOTA) { size } }`;
+    const { status, body, text } = await post(service.url, query, { r: devices(...ids(5000)) });
+    expect(status).toBe(400);
+    expect(body.errors[0].extensions).toEqual({ code: 'BAD_REQUEST' });
+    expect(text.length).toBeLessThan(50_000);
+  });
+
+  it('has an error for each bad representation, but not without end', async () => {
+    const service = await startBoth({}, { MAX_DEVICE_TASKS: '5' });
+    const { body } = await askEntities(service, 'id', Array(60).fill(5));
+    expect(body.data._entities).toEqual(Array(60).fill(null));
+    expect(body.errors).toHaveLength(50);
+  });
 });
