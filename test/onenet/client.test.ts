@@ -11,6 +11,7 @@ import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
 import { createUniformFleet } from '../../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { httpAnswer, type RawConnection, startRawUpstream, taskAnswer } from './raw-upstream.ts';
+import { SELF_SIGNED } from './self-signed.ts';
 import { type Ask, AUTHORIZATION, startClient } from './start-client.ts';
 
 function fota(...deviceIds: readonly string[]): OtaTaskRequest[] {
@@ -920,23 +921,3 @@ describe('no error', () => {
     expect(all).not.toContain('dev_id');
   });
 });
-
-/** Made for these tests with `openssl req -x509`, for 127.0.0.1; it protects nothing. */
-const SELF_SIGNED = {
-  key: `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgW2h+1psXtUD6n/NH
-8k54qHkxjciGfQwPJwtl/iQUITWhRANCAAS26HqTbyHAGawpFlW6dz7wWZJ91UZG
-c0ERABDqjEIhl7xWu5Ipk0QPazIVWbGsVnGdsF5qV98FTWZtECUuj2+P
------END PRIVATE KEY-----`,
-  cert: `-----BEGIN CERTIFICATE-----
-MIIBjzCCATagAwIBAgIUJrsVm4Pg3bhWtXXvNc5vOVK4/ZIwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzIyMDgyOVoYDzIxMjYxMDMw
-MjIwODI5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAS26HqTbyHAGawpFlW6dz7wWZJ91UZGc0ERABDqjEIhl7xWu5Ipk0QP
-azIVWbGsVnGdsF5qV98FTWZtECUuj2+Po2QwYjAdBgNVHQ4EFgQUFefeATrlH3ir
-Uz2pICj/XHHHhaUwHwYDVR0jBBgwFoAUFefeATrlH3irUz2pICj/XHHHhaUwDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0cAMEQC
-ICjXCV7Bj/GMMUbSO0QHKX+bqOpTWe0Y3cO1m+PbcqkrAiAcuTGYSiGsKbbcwc2U
-8OnMHtDtpQxoonKIxc6sO1dYaA==
------END CERTIFICATE-----`,
-};

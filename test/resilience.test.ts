@@ -1,0 +1,511 @@
+import { createServer as createSecureServer } from 'node:https';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { once } from 'node:events';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+
+import { request } from 'undici';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+import { createUniformFleet } from '../src/simulator/fleet.ts';
+import {
+  createSimulator,
+  type Fault,
+  type Simulator,
+  type SimulatorOptions,
+} from '../src/simulator/simulator.ts';
+import { httpAnswer, type RawConnection, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
+import { SELF_SIGNED } from './onenet/self-signed.ts';
+import {
+  askEntities,
+  CREDENTIALS,
+  devices,
+  entitiesQuery,
+  type Environment,
+  post,
+  type ServiceProcess,
+  startProcess,
+} from './service.ts';
+
+const SELECTION = 'otaTask(type: FOTA) { target token }';
+const ids = (count: number, prefix = 'd'): string[] =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+
+/** The program in a process of its own, in front of a simulator in this one. */
+async function startOneNet(options: SimulatorOptions = {}): Promise<Simulator> {
+  const onenet = await createSimulator({
+    credentials: CREDENTIALS,
+    fleet: createUniformFleet({ seed: 'test' }),
+    ...options,
+  });
+  onTestFinished(() => onenet.close());
+  return onenet;
+}
+
+async function startBoth(options: SimulatorOptions = {}, environment: Environment = {}) {
+  const onenet = await startOneNet(options);
+  return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }) };
+}
+
+/** The codes of an answer's errors, and nothing for data. */
+async function codesOf(service: ServiceProcess, ...deviceIds: readonly string[]): Promise<string[]> {
+  const { body } = await askEntities(service, SELECTION, devices(...deviceIds));
+  return (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code);
+}
+
+async function metric(service: ServiceProcess, name: string): Promise<number> {
+  const { body } = await request(new URL('/metrics', service.url));
+  const line = (await body.text()).split('\n').find((candidate) => candidate.startsWith(`${name} `));
+  return Number(line?.split(' ')[1]);
+}
+
+describe('an upstream that misbehaves on the wire', () => {
+  const forever = async (connection: RawConnection, bytes: string): Promise<void> => {
+    const timer = setInterval(() => connection.socket.write(bytes), 10);
+    await connection.closed;
+    clearInterval(timer);
+  };
+  const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n';
+
+  it.each<
+    [
+      what: string,
+      code: string,
+      attempts: number,
+      behave: (connection: RawConnection) => Promise<void> | void,
+    ]
+  >([
+    ['never answers', 'ONENET_TIMEOUT', 1, () => undefined],
+    [
+      'sends a head without end',
+      'ONENET_TIMEOUT',
+      1,
+      (c) => {
+        c.socket.write(`${HEAD}X-Slow: `);
+        return forever(c, 'x');
+      },
+    ],
+    [
+      'sends interim answers without end',
+      'ONENET_TIMEOUT',
+      1,
+      (c) => forever(c, 'HTTP/1.1 103 Early Hints\r\n\r\n'),
+    ],
+    [
+      'sends a body drop by drop',
+      'ONENET_TIMEOUT',
+      1,
+      (c) => {
+        c.socket.write(`${HEAD}Content-Length: 5000\r\n\r\n`);
+        return forever(c, ' ');
+      },
+    ],
+    ['resets the connection', 'ONENET_UNAVAILABLE', 2, (c) => void c.socket.resetAndDestroy()],
+    ['closes the connection', 'ONENET_UNAVAILABLE', 2, (c) => void c.socket.end()],
+    [
+      'closes in the middle of a body',
+      'ONENET_UNAVAILABLE',
+      2,
+      (c) => void c.socket.end(`${HEAD}Content-Length: 500\r\n\r\n{"errno":0`),
+    ],
+    [
+      'closes in the middle of a chunk',
+      'ONENET_UNAVAILABLE',
+      2,
+      (c) => void c.socket.end(`${HEAD}Transfer-Encoding: chunked\r\n\r\n80\r\n{"errno":0`),
+    ],
+    ['sends garbage', 'ONENET_BAD_RESPONSE', 1, (c) => void c.socket.end('\u0000\u0001 SSH-2.0-OpenSSH\r\n')],
+    [
+      'sends a body of 65 KiB',
+      'ONENET_BAD_RESPONSE',
+      1,
+      (c) => void c.socket.write(httpAnswer(' '.repeat(65 * 1024))),
+    ],
+    [
+      'sends chunks without end',
+      'ONENET_BAD_RESPONSE',
+      1,
+      (c) => {
+        c.socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
+        return forever(c, `10000\r\n${' '.repeat(0x10000)}\r\n`);
+      },
+    ],
+    [
+      'compresses though nobody asked',
+      'ONENET_BAD_RESPONSE',
+      1,
+      (c) => void c.socket.write(httpAnswer(gzipSync(taskAnswer('1.2')), '200 OK', 'Content-Encoding: gzip')),
+    ],
+    [
+      'answers 503 with a body without end',
+      'ONENET_UNAVAILABLE',
+      2,
+      (c) => {
+        c.socket.write('HTTP/1.1 503 Down\r\nTransfer-Encoding: chunked\r\n\r\n');
+        return forever(c, `10000\r\n${'<'.repeat(0x10000)}\r\n`);
+      },
+    ],
+  ])('%s: %s after %i attempt(s), and its connection is dropped', async (_, code, attempts, behave) => {
+    const upstream = await startRawUpstream(async (connection) => {
+      await connection.request();
+      await behave(connection);
+    });
+    const service = await startProcess({ ONENET_URL: upstream.origin, ONENET_TIMEOUT_MS: '500' });
+    expect(await codesOf(service, 'd1')).toEqual([code]);
+    await Promise.all(upstream.connections.map(({ closed }) => closed));
+    expect(upstream.connections).toHaveLength(attempts);
+  });
+
+  it('has a certificate that nobody vouches for: unavailable, and no second try', async () => {
+    let connections = 0;
+    const server = createSecureServer(SELF_SIGNED)
+      .on('connection', () => connections++)
+      .listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const service = await startProcess({
+      ONENET_URL: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    });
+    expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
+    expect(connections).toBe(1);
+  });
+
+  it('does not resolve: unavailable', async () => {
+    const service = await startProcess({ ONENET_URL: 'https://onenet.invalid' });
+    expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
+  });
+
+  it('redirects: the other place hears nothing', async () => {
+    let heard = 0;
+    const elsewhere = createServer(() => heard++).listen(0, '127.0.0.1');
+    await once(elsewhere, 'listening');
+    onTestFinished(() => void elsewhere.close());
+    const location = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`;
+    const { service } = await startBoth({
+      fault: () => ({ kind: 'status', status: 307, headers: { location } }),
+    });
+    expect(await codesOf(service, 'd1')).toEqual(['ONENET_BAD_RESPONSE']);
+    expect(heard).toBe(0);
+  });
+
+  it('closes each connection after ten requests: readers see nothing of it', async () => {
+    const { onenet, service } = await startBoth({ requestsPerConnection: 10 }, { ONENET_CONNECTIONS: '4' });
+    for (let round = 0; round < 20; round++)
+      expect(await codesOf(service, ...ids(50, `r${round}-`))).toEqual([]);
+    expect(new Set(onenet.calls.map(({ connection }) => connection)).size).toBeGreaterThanOrEqual(100);
+  });
+
+  it('closes keep-alive connections as they are used again: readers see nothing of it', async () => {
+    const upstream = await startRawUpstream(async (connection) => {
+      await connection.request();
+      connection.socket.write(httpAnswer(taskAnswer('1.2')));
+      await connection.request();
+      connection.socket.resetAndDestroy();
+    });
+    const service = await startProcess({ ONENET_URL: upstream.origin });
+    for (let i = 0; i < 8; i++) expect(await codesOf(service, `d${i}`)).toEqual([]);
+    expect(upstream.connections.length).toBeGreaterThan(4);
+  });
+});
+
+describe('a second attempt', () => {
+  const failFirst = (fault: Fault): SimulatorOptions => {
+    const seen = new Set<string | null>();
+    return {
+      fault: ({ deviceId }) => {
+        if (seen.has(deviceId)) return undefined;
+        seen.add(deviceId);
+        return fault;
+      },
+    };
+  };
+
+  it.each<[string, Fault]>([
+    ['a reset', { kind: 'reset' }],
+    ['a body that was cut', { kind: 'cut' }],
+    ['HTTP 500', { kind: 'status', status: 500, body: '<html>' }],
+    ['HTTP 503', { kind: 'status', status: 503 }],
+    ['errno 7', { kind: 'body', body: '{"errno":7}' }],
+    [
+      'HTTP 429 that may be repeated at once',
+      { kind: 'status', status: 429, headers: { 'Retry-After': '0' } },
+    ],
+  ])('makes good for %s', async (_, fault) => {
+    const { onenet, service } = await startBoth(failFirst(fault));
+    expect(await codesOf(service, 'd1', 'd2')).toEqual([]);
+    expect(onenet.calls).toHaveLength(4);
+  });
+
+  it.each<[string, Fault, string]>([
+    ['HTTP 401', { kind: 'status', status: 401 }, 'ONENET_UNAUTHORIZED'],
+    ['HTTP 403', { kind: 'status', status: 403 }, 'ONENET_UNAUTHORIZED'],
+    ['HTTP 404', { kind: 'status', status: 404 }, 'ONENET_BAD_RESPONSE'],
+    ['HTTP 408', { kind: 'status', status: 408 }, 'ONENET_UNAVAILABLE'],
+    ['HTTP 429 without a time', { kind: 'status', status: 429 }, 'ONENET_RATE_LIMITED'],
+    [
+      'HTTP 429 until long after the deadline',
+      { kind: 'status', status: 429, headers: { 'Retry-After': '3600' } },
+      'ONENET_RATE_LIMITED',
+    ],
+    [
+      'HTTP 429 until a date long after the deadline',
+      { kind: 'status', status: 429, headers: { 'Retry-After': 'Fri, 31 Dec 2100 23:59:59 GMT' } },
+      'ONENET_RATE_LIMITED',
+    ],
+    ['an errno that nobody documented', { kind: 'body', body: '{"errno":26}' }, 'ONENET_UNKNOWN_ERRNO'],
+    ['no task', { kind: 'body', body: '{"errno":4}' }, 'OTA_TASK_NOT_FOUND'],
+    ['an unreadable answer', { kind: 'body', body: '<html>' }, 'ONENET_BAD_RESPONSE'],
+    ['a timeout', { kind: 'stall' }, 'ONENET_TIMEOUT'],
+  ])('is not made for %s', async (_, fault, code) => {
+    const { onenet, service } = await startBoth(failFirst(fault), { ONENET_TIMEOUT_MS: '300' });
+    expect(await codesOf(service, 'd1')).toEqual([code]);
+    expect(onenet.calls).toHaveLength(1);
+  });
+
+  it('waits as long as OneNET asks where the deadline allows it', async () => {
+    const { service } = await startBoth(
+      failFirst({ kind: 'status', status: 429, headers: { 'Retry-After': '1' } }),
+    );
+    const started = performance.now();
+    expect(await codesOf(service, 'd1')).toEqual([]);
+    expect(performance.now() - started).toBeGreaterThanOrEqual(1000);
+  });
+
+  it('is made for a tenth of the calls and ten more, however many fail', async () => {
+    // Fewer than half of the attempts fail, so that the circuit stays closed and only the budget holds the retries back.
+    const { onenet, service } = await startBoth({
+      fault: ({ deviceId }) =>
+        deviceId?.startsWith('bad') === true ? { kind: 'status', status: 503 } : undefined,
+    });
+    expect(await codesOf(service, ...ids(200), ...ids(90, 'bad'))).toHaveLength(90);
+    expect(onenet.calls.length - 290).toBeLessThanOrEqual(39);
+    expect(onenet.calls.length - 290).toBeGreaterThanOrEqual(30);
+    expect(await metric(service, 'onenet_ota_upstream_circuit_open')).toBe(0);
+  });
+});
+
+describe('the circuit', () => {
+  it('opens when all fails, fails fast, lets one probe through, and notices the cure', async () => {
+    let ill = true;
+    const { onenet, service } = await startBoth({
+      fault: () => (ill ? { kind: 'status', status: 503 } : undefined),
+    });
+    expect(new Set(await codesOf(service, ...ids(100)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
+    expect(onenet.calls.length).toBeLessThan(100 + 20);
+    expect(await metric(service, 'onenet_ota_upstream_circuit_open')).toBe(1);
+
+    onenet.resetCalls();
+    const started = performance.now();
+    expect(new Set(await codesOf(service, ...ids(100)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
+    expect(performance.now() - started).toBeLessThan(1000);
+    expect(onenet.calls).toHaveLength(0);
+
+    // Many ask all the time, and still only single probes go out, five seconds apart.
+    await expect
+      .poll(async () => (await codesOf(service, ...ids(20)), onenet.calls.length), { timeout: 15_000 })
+      .toBe(1);
+    expect(new Set(await codesOf(service, ...ids(20)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
+    expect(onenet.calls).toHaveLength(1);
+
+    ill = false;
+    const cured = performance.now();
+    await expect.poll(() => codesOf(service, 'd1'), { timeout: 10_000 }).toEqual([]);
+    expect(performance.now() - cured).toBeLessThan(10_000);
+    expect(await codesOf(service, ...ids(100))).toEqual([]);
+  }, 40_000);
+
+  it.each<[string, Fault]>([
+    ['errno 2', { kind: 'body', body: '{"errno":2}' }],
+    ['no task', { kind: 'body', body: '{"errno":4}' }],
+    ['an expired token', { kind: 'body', body: '{"errno":12}' }],
+    ['an unknown errno', { kind: 'body', body: '{"errno":26}' }],
+    ['HTTP 401', { kind: 'status', status: 401 }],
+    ['HTTP 404', { kind: 'status', status: 404 }],
+    ['HTTP 429', { kind: 'status', status: 429 }],
+    ['an unreadable answer', { kind: 'body', body: '<html>' }],
+  ])('stays closed whatever the number of answers is: %s', async (_, fault) => {
+    const { service } = await startBoth({
+      fault: ({ deviceId }) => (deviceId === 'good' ? undefined : fault),
+    });
+    expect(await codesOf(service, ...ids(60))).toHaveLength(60);
+    expect(await codesOf(service, 'good')).toEqual([]);
+  });
+
+  it('opens for timeouts', async () => {
+    const { onenet, service } = await startBoth(
+      { fault: () => ({ kind: 'stall' }) },
+      { ONENET_TIMEOUT_MS: '200' },
+    );
+    expect(await codesOf(service, ...ids(30))).toEqual(Array(30).fill('ONENET_TIMEOUT'));
+    onenet.resetCalls();
+    expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
+    expect(onenet.calls).toHaveLength(0);
+  });
+});
+
+describe('the deadline of a request', () => {
+  it('gives what is there and says of the rest that it was late', async () => {
+    const { service } = await startBoth(
+      { latencyMs: 200 },
+      { ONENET_CONNECTIONS: '20', REQUEST_TIMEOUT_MS: '1500', ONENET_TIMEOUT_MS: '1000' },
+    );
+    const { body } = await askEntities(service, SELECTION, devices(...ids(1000)));
+    const late = body.errors.map(({ extensions }: { extensions: { deviceId: string; code: string } }) => {
+      expect(extensions.code).toBe('ONENET_TIMEOUT');
+      return extensions.deviceId;
+    });
+    const there = body.data._entities.filter(({ otaTask }: { otaTask: unknown }) => otaTask !== null);
+    expect(there.length).toBeGreaterThanOrEqual(20);
+    expect(Number(there.length) + new Set(late).size).toBe(1000);
+    expect(await codesOf(service, 'd1')).toEqual([]);
+  });
+});
+
+describe('a client that leaves', () => {
+  it('takes its calls with it, and nobody else is touched', async () => {
+    const stalled = await startRawUpstream(async (connection) => {
+      const head = await connection.request();
+      if (!head.includes('dev_id=gone')) connection.socket.write(httpAnswer(taskAnswer('1.2')));
+    });
+    const service = await startProcess({ ONENET_URL: stalled.origin, ONENET_CONNECTIONS: '3' });
+    const body = JSON.stringify({
+      query: entitiesQuery(SELECTION),
+      variables: { representations: devices(...ids(10, 'gone')) },
+    });
+    const { hostname, port } = new URL(service.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    const held = await Promise.all([1, 2, 3].map((ordinal) => stalled.connection(ordinal)));
+    const left = performance.now();
+    socket.destroy();
+    await Promise.all(held.map(({ closed }) => closed));
+    expect(performance.now() - left).toBeLessThan(1000);
+    expect(await codesOf(service, 'd1', 'd2', 'd3')).toEqual([]);
+    expect(service.log.filter(({ level }) => Number(level) > 30)).toEqual([]);
+    expect(await metric(service, 'onenet_ota_upstream_in_flight')).toBe(0);
+  });
+});
+
+describe('the places', () => {
+  it('are shared: a small request does not wait for a large one', async () => {
+    const { service } = await startBoth({ latencyMs: 20 }, { ONENET_CONNECTIONS: '4' });
+    let largeIsDone = false;
+    const large = codesOf(service, ...ids(500)).then((codes) => {
+      largeIsDone = true;
+      return codes;
+    });
+    expect(await codesOf(service, 'small')).toEqual([]);
+    expect(largeIsDone).toBe(false);
+    expect(await large).toEqual([]);
+  });
+
+  it('have a queue with an end, and whoever finds it full is told at once', async () => {
+    const { service } = await startBoth(
+      { fault: () => ({ kind: 'stall' }) },
+      {
+        ONENET_CONNECTIONS: '1',
+        MAX_DEVICE_TASKS: '5',
+        ONENET_TIMEOUT_MS: '1000',
+        REQUEST_TIMEOUT_MS: '1500',
+      },
+    );
+    const answers = await Promise.all(ids(12).map((prefix) => codesOf(service, ...ids(5, prefix))));
+    const codes = answers.flat();
+    expect(codes).toHaveLength(60);
+    expect(codes.filter((code) => code === 'ONENET_UNAVAILABLE').length).toBeGreaterThanOrEqual(9);
+    expect(codes).toContain('ONENET_TIMEOUT');
+  });
+});
+
+describe('secrets', () => {
+  const CANARY = 'canary-5b1d';
+  const SECRET = 'canary-router-secret';
+
+  it.each<[string, Fault]>([
+    ['errno 7', { kind: 'body', body: `{"errno":7,"error":"${CANARY}"}` }],
+    ['an unknown errno', { kind: 'body', body: `{"errno":26,"error":"token ${CANARY} \u001b[31m"}` }],
+    ['an errno that is none', { kind: 'body', body: `{"errno":"${CANARY}"}` }],
+    ['no task', { kind: 'body', body: `{"errno":4,"error":"${CANARY}","data":{"token":"${CANARY}"}}` }],
+    [
+      'a bad task',
+      { kind: 'body', body: `{"errno":0,"data":{"target":"1","token":"${CANARY}","size":"x"}}` },
+    ],
+    ['a web page', { kind: 'body', body: `<html>${CANARY}</html>`, headers: { 'X-Echo': CANARY } }],
+    ['a megabyte of error', { kind: 'body', body: `{"errno":7,"error":"${CANARY.repeat(100_000)}"}` }],
+    ['HTTP 500', { kind: 'status', status: 500, body: CANARY, headers: { 'X-Echo': CANARY } }],
+    ['HTTP 401', { kind: 'status', status: 401, body: CANARY, headers: { 'WWW-Authenticate': CANARY } }],
+    [
+      'HTTP 302',
+      { kind: 'status', status: 302, body: CANARY, headers: { Location: `http://127.0.0.1:1/${CANARY}` } },
+    ],
+    ['a reset', { kind: 'reset' }],
+    ['a cut', { kind: 'cut' }],
+    ['a stall', { kind: 'stall' }],
+  ])('are in no answer, no metric and no log line: %s', async (_, fault) => {
+    const { onenet, service } = await startBoth(
+      { fault: () => fault },
+      { ROUTER_SECRET: SECRET, ONENET_TIMEOUT_MS: '300', LOG_LEVEL: 'trace' },
+    );
+    const answer = await askEntities(service, SELECTION, devices('d1', 'd2'), {
+      'router-authorization': SECRET,
+    });
+    const refused = await post(service.url, '{ __typename }', {}, { 'router-authorization': 'wrong' });
+    const { body } = await request(new URL('/metrics', service.url));
+    expect([answer.status, refused.status]).toEqual([200, 401]);
+    const everything = [answer.text, refused.text, await body.text(), JSON.stringify(service.log)].join('\n');
+    const signature =
+      /sign=([^&]+)/.exec(onenet.calls[0]?.headers.authorization ?? '')?.[1] ?? 'no signature seen';
+    for (const secret of [CANARY, SECRET, CREDENTIALS.accessKey, signature, onenet.url, '    at ']) {
+      expect(everything).not.toContain(secret);
+    }
+  });
+});
+
+describe('a request made to hurt', () => {
+  const nested = (depth: number): string => `${'...{'.repeat(depth)}__typename${'}'.repeat(depth)}`;
+
+  it.each<[string, string]>([
+    ['one field 10 000 times', `{ ${'__typename '.repeat(10_000)} }`],
+    [
+      '10 000 aliases',
+      `{ ${ids(10_000)
+        .map((alias) => `${alias}:__typename`)
+        .join(' ')} }`,
+    ],
+    ['a cycle of fragments', '{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }'],
+    [
+      'fragments that double a hundred times',
+      `{ ...F0 } ${ids(100)
+        .map((_, i) => `fragment F${i} on Query { ...F${i + 1} ...F${i + 1} }`)
+        .join(' ')} fragment F100 on Query { __typename }`,
+    ],
+    ['600 levels', `{ ${nested(600)} }`],
+    ['600 directives', `{ __typename ${'@include(if: true) '.repeat(280)} }`],
+  ])('is refused or answered quickly, and others are answered meanwhile: %s', async (_, query) => {
+    const service = await startProcess({ ONENET_URL: 'http://127.0.0.1:1' });
+    const started = performance.now();
+    const [answer, probe] = await Promise.all([
+      post(service.url, query),
+      request(new URL('/livez', service.url)),
+    ]);
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect([200, 400]).toContain(answer.status);
+    expect(probe.statusCode).toBe(200);
+  });
+
+  it('is refused at the limit of the body, not at the end of what was compressed', async () => {
+    const service = await startProcess({ ONENET_URL: 'http://127.0.0.1:1' });
+    const cpuBefore = await metric(service, 'process_cpu_seconds_total');
+    const { statusCode, body } = await request(service.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-encoding': 'br' },
+      body: brotliCompressSync(Buffer.alloc(300 * 1024 * 1024, ' ')),
+    });
+    expect([statusCode, await body.json()]).toMatchObject([
+      413,
+      { errors: [{ extensions: { code: 'PAYLOAD_TOO_LARGE' } }] },
+    ]);
+    expect(await metric(service, 'process_cpu_seconds_total')).toBeLessThan(cpuBefore + 0.5);
+  }, 30_000);
+});
