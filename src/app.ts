@@ -39,7 +39,9 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     places: config.onenetConnections,
     queueCapacity: maxDeviceTasks * QUEUE_FACTOR,
   });
-  const circuit = createCircuit(monotonicNow);
+  const circuit = createCircuit(monotonicNow, (circuit) =>
+    logger.warn({ circuit }, 'circuit to OneNET changed'),
+  );
   const metrics = createMetrics({
     callsInFlight: () => bulkhead.inFlight,
     callsWaiting: () => bulkhead.waiting,

@@ -311,6 +311,13 @@ describe('the circuit', () => {
     await expect.poll(() => codesOf(service, 'd1'), { timeout: 10_000 }).toEqual([]);
     expect(performance.now() - cured).toBeLessThan(10_000);
     expect(await codesOf(service, ...ids(100))).toEqual([]);
+    expect(service.log.flatMap(({ circuit }) => circuit ?? [])).toEqual([
+      'open',
+      'half-open',
+      'open',
+      'half-open',
+      'closed',
+    ]);
   }, 40_000);
 
   it.each<[string, Fault]>([

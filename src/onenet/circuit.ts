@@ -25,12 +25,14 @@ export interface Circuit {
  * Opens when at least half of at least 20 attempts of the last ten seconds failed, and lets a probe through after five.
  *
  * @param now Milliseconds, from a clock that only moves forward.
+ * @param onChange Told of each new status.
  */
-export function createCircuit(now: () => number): Circuit {
+export function createCircuit(now: () => number, onChange: (status: CircuitStatus) => void): Circuit {
   const policy = circuitBreaker(handleWhen(speaksAgainstHealth), {
     halfOpenAfter: OPEN_MS,
     breaker: createBreaker(now),
   });
+  policy.onStateChange((state) => onChange(STATUS[state]));
   return {
     get status() {
       return STATUS[policy.state];

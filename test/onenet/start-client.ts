@@ -36,7 +36,7 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
   const fetch = createOneNetClient({
     exchange,
     bulkhead: createBulkhead({ places: connections, queueCapacity }),
-    circuit: createCircuit(now),
+    circuit: createCircuit(now, () => undefined),
     retryBudget: settings.retryBudget ?? { countCall: () => undefined, take: () => false },
     authorize: settings.authorize ?? (() => AUTHORIZATION),
     observer: { attempt: () => undefined, retry: () => undefined },
