@@ -12,7 +12,7 @@ import type { Logger } from 'pino';
 
 import type { GraphQLContext } from './context.ts';
 import { createErrorFormatter } from './error-map.ts';
-import { queriesOnly } from './queries-only.ts';
+import { validationRules } from './validation-rules.ts';
 import { createSchema } from './schema.ts';
 
 /** A router's operation for this schema needs a few dozen. */
@@ -43,7 +43,7 @@ export function createGraphQLServer({
     csrfPrevention: true,
     // Routers need no automatic persisted queries, and their store would be one that any client can fill.
     persistedQueries: false,
-    validationRules: [queriesOnly],
+    validationRules: [...validationRules],
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
     parseOptions: { maxLexicalTokens: MAX_TOKENS },
