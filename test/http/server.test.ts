@@ -554,11 +554,18 @@ describe('operations', () => {
 
   it('may have 2000 tokens, and not one more', async () => {
     const { url } = await start();
-    // Three tokens a field, two for the braces.
-    const fields = Array.from({ length: 666 }, (__, index) => `a${index}: __typename`).join(' ');
-    expect((await post(url, `{ ${fields} }`)).status).toBe(200);
-    const body = JSON.stringify({ query: `{ ${fields} __typename }` });
+    // One token an element, twelve for what is around them.
+    const operation = (elements: number): string =>
+      `{ _entities(representations: [${'1 '.repeat(elements)}]) { __typename } }`;
+    expect((await post(url, operation(1988))).status).toBe(200);
+    const body = JSON.stringify({ query: operation(1989) });
     expectRefusal(await send(url, 'POST', JSON_TYPE, body), 400, 'GRAPHQL_PARSE_FAILED');
+  });
+
+  it('may come over a connection that nobody used for longer than routers keep them', async () => {
+    const { url } = await start();
+    const { headers } = await request(new URL('/livez', url));
+    expect(headers['keep-alive']).toBe('timeout=95');
   });
 
   it('are refused with a message of bounded length', async () => {
