@@ -45,7 +45,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const metrics = createMetrics({
     callsInFlight: () => bulkhead.inFlight,
     callsWaiting: () => bulkhead.waiting,
-    circuitOpen: () => circuit.status !== 'closed',
+    circuitOpen: () => !circuit.isClosed(),
   });
   const fetchOtaTasks = createOneNetClient({
     exchange,

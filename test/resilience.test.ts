@@ -207,6 +207,26 @@ describe('an upstream that misbehaves on the wire', () => {
   });
 });
 
+describe('connections that were kept', () => {
+  it('and are all lost without a word: the second attempt is made over a new one', async () => {
+    const waiting: (() => void)[] = [];
+    const upstream = await startRawUpstream(async (connection) => {
+      await connection.request();
+      const succeed = (): void => void connection.socket.write(httpAnswer(taskAnswer('1.2')));
+      if (connection.ordinal > 5) return succeed();
+      // Held until all are there, so that each has a connection of its own.
+      waiting.push(succeed);
+      if (waiting.length === 5) for (const release of waiting) release();
+      await connection.request();
+      connection.socket.resetAndDestroy();
+    });
+    const service = await startProcess({ ONENET_URL: upstream.origin });
+    expect(await codesOf(service, ...ids(5))).toEqual([]);
+    expect(await codesOf(service, 'next')).toEqual([]);
+    expect(upstream.connections).toHaveLength(6);
+  });
+});
+
 describe('a second attempt', () => {
   const failFirst = (fault: Fault): SimulatorOptions => {
     const seen = new Set<string | null>();

@@ -10,7 +10,8 @@ const FAILURE_SHARE = 0.5;
 type CircuitStatus = 'closed' | 'open' | 'half-open';
 
 export interface Circuit {
-  readonly status: CircuitStatus;
+  /** Whether attempts go out freely. */
+  isClosed(): boolean;
   /**
    * Runs an attempt unless the circuit is open; while it is half open, only one is under way, the probe.
    *
@@ -34,9 +35,7 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
   });
   policy.onStateChange((state) => onChange(STATUS[state]));
   return {
-    get status() {
-      return STATUS[policy.state];
-    },
+    isClosed: () => policy.state === CircuitState.Closed,
     async run(attempt) {
       // The policy would let others wait for the probe; they are told at once instead.
       if (policy.state === CircuitState.HalfOpen) throw new OneNetUnreachableError('circuit-open');

@@ -58,34 +58,36 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
     async function call(request: OtaTaskRequest): Promise<OtaTaskOutcome> {
       retryBudget.countCall();
       try {
-        return await attempt(request);
+        return await attempt(request, false);
       } catch (error) {
         const delayMs = retryDelayMs(error, random);
         if (delayMs === undefined || now() + delayMs >= endsAtMs) throw error;
-        if (circuit.status !== 'closed' || !retryBudget.take()) throw error;
-        observer.retry();
+        if (!circuit.isClosed() || !retryBudget.take()) throw error;
         await cancelable((resolve) => setTimeout(resolve, delayMs));
-        return attempt(request);
+        // Meanwhile others may have found OneNET ill: what this call itself was told says more than that.
+        if (!circuit.isClosed()) throw error;
+        observer.retry();
+        return attempt(request, true);
       }
     }
 
-    async function attempt(request: OtaTaskRequest): Promise<OtaTaskOutcome> {
+    async function attempt(request: OtaTaskRequest, again: boolean): Promise<OtaTaskOutcome> {
       await cancelable((resolve) => bulkhead.enter(cancellations, () => resolve(undefined)));
-      const answered = circuit.run((probing) => ask(request, probing)).finally(() => bulkhead.leave());
-      const answer = await (circuit.status === 'closed'
+      const answered = circuit.run((probing) => ask(request, again, probing)).finally(() => bulkhead.leave());
+      const answer = await (circuit.isClosed()
         ? answered
         : cancelable<Answer>((resolve, reject) => void answered.then(resolve, reject)));
       if ('error' in answer) throw answer.error;
       return answer.outcome;
     }
 
-    async function ask(request: OtaTaskRequest, probing: boolean): Promise<Answer> {
+    async function ask(request: OtaTaskRequest, again: boolean, probing: boolean): Promise<Answer> {
       const startedMs = now();
       try {
         if (signal.aborted) throw cancellation(signal);
         // A probe goes on without its caller: everybody waits for what it finds.
         const cancelledBy: Cancellations = probing ? new Set() : cancellations;
-        const outcome = judge(await exchange.get(taskingPath(request), authorize(), cancelledBy));
+        const outcome = judge(await exchange.get(taskingPath(request), authorize(), cancelledBy, again));
         observer.attempt(
           isAbsent(outcome) ? 'absent' : 'task',
           isAbsent(outcome) ? outcome.errno : 0,

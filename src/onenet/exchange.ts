@@ -31,10 +31,11 @@ export interface Exchange {
    * Sends one GET and collects the answer.
    *
    * @param path Path and query, already encoded.
+   * @param fresh Over a connection that was never used: where one that was kept turned out lost, others may be too.
    * @throws OneNetUnreachableError when there is no whole answer in time.
    * @throws OneNetUnreadableError when what came is no HTTP answer, too large or compressed.
    */
-  get(path: string, authorization: string, cancellations: Cancellations): Promise<HttpAnswer>;
+  get(path: string, authorization: string, cancellations: Cancellations, fresh: boolean): Promise<HttpAnswer>;
   /** Drops every connection, also those in use. */
   close(): Promise<void>;
 }
@@ -68,8 +69,10 @@ export function createExchange({ origin, timeoutMs }: ExchangeOptions): Exchange
   }
 
   return {
-    async get(path, authorization, cancellations) {
-      const client = idle.pop() ?? connect();
+    async get(path, authorization, cancellations, fresh) {
+      const kept = idle.pop();
+      if (fresh && kept !== undefined) void drop(kept);
+      const client = fresh ? connect() : (kept ?? connect());
       try {
         const answer = await new Promise<HttpAnswer>((resolve, reject) => {
           const collector = createCollector(timeoutMs, cancellations, resolve, reject);
@@ -158,7 +161,7 @@ function header(value: string | string[] | undefined): string | undefined {
 }
 
 const CERTIFICATE_CODES =
-  /^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA)/;
+  /^(?:CERT_|CRL_|ERR_TLS_CERT|ERROR_IN_CERT|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_|INVALID_|PATH_LENGTH)/;
 
 /** The transport's messages name hosts and quote bytes: they decide, but go no further. */
 function toOneNetError(error: Error): Error {

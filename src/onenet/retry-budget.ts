@@ -21,7 +21,7 @@ export function createRetryBudget(now: () => number): RetryBudget {
       counts.add('call');
     },
     take() {
-      if (counts.count('retry') >= RESERVE + SHARE_OF_CALLS * counts.count('call')) return false;
+      if (counts.count('retry') + 1 > RESERVE + SHARE_OF_CALLS * counts.count('call')) return false;
       counts.add('retry');
       return true;
     },

@@ -28,6 +28,7 @@ export function retryDelayMs(error: unknown, random: () => number): number | und
 export function parseRetryAfter(value: string | undefined, wallClockMs: number): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
+  // `Date.parse` makes a date of nearly anything; an HTTP date begins with the day of the week.
+  const date = /^[A-Z][a-z]+,? /.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - wallClockMs);
 }
