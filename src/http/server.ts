@@ -86,9 +86,13 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
       logger.error({ err: error }, 'unforeseen error, masked');
     } else {
       const reason = (error as { readonly code?: string }).code;
-      logger.warn({ status, method: request.method, reason }, 'request refused');
+      // Who leaves while sending is no news.
+      const level = reason === 'ECONNRESET' ? 'debug' : 'warn';
+      logger[level]({ status, method: request.method, reason }, 'request refused');
     }
-    return refuse(reply, status);
+    // Fastify would close with the body unread, and the reset then overtakes the answer; left open, the rest is read and
+    // discarded, for as long as a body may take.
+    return refuse(reply.removeHeader('connection'), status);
   });
 
   // No other media type, and no other charset than JSON's.

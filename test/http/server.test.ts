@@ -562,6 +562,21 @@ describe('operations', () => {
     expectRefusal(await send(url, 'POST', JSON_TYPE, body), 400, 'GRAPHQL_PARSE_FAILED');
   });
 
+  it('that are too large are told so and read to their end, not cut off while they are sent', async () => {
+    const { hostname, port } = new URL((await start()).url);
+    const socket = connect(Number(port), hostname);
+    onTestFinished(() => void socket.destroy());
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    socket.write(
+      'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n',
+    );
+    await expect.poll(() => received).toMatch(/^HTTP\/1\.1 413 [^]*PAYLOAD_TOO_LARGE/);
+    socket.write(' '.repeat(3_000_000));
+    socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    await expect.poll(() => received).toMatch(/HTTP\/1\.1 200 OK/);
+  });
+
   it('may come over a connection that nobody used for longer than routers keep them', async () => {
     const { url } = await start();
     const { headers } = await request(new URL('/livez', url));
