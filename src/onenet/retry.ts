@@ -29,6 +29,6 @@ export function parseRetryAfter(value: string | undefined, wallClockMs: number):
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   // `Date.parse` makes a date of nearly anything; an HTTP date begins with the day of the week.
-  const date = /^[A-Z][a-z]+,? /.test(value) ? Date.parse(value) : NaN;
+  const date = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? /.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - wallClockMs);
 }

@@ -16,7 +16,7 @@ describe('the time that Retry-After names', () => {
     expect(parseRetryAfter(value, NOW)).toBe(expected);
   });
 
-  it.each([undefined, '', '-1', '1.5', '1e3', ' 5', 'soon', '2026-01-01T00:00:30Z'])(
+  it.each([undefined, '', '-1', '1.5', '1e3', ' 5', 'soon', 'Soon 5', 'Tomorrow, 5', '2026-01-01T00:00:30Z'])(
     'is no time: %s',
     (value) => {
       expect(parseRetryAfter(value, NOW)).toBeUndefined();
