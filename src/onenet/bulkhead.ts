@@ -19,7 +19,7 @@ export interface Bulkhead {
    * @throws OneNetUnreachableError when the queue is full.
    */
   enter(caller: Caller, start: () => void): void;
-  leave(): void;
+  readonly leave: () => void;
   /** Forgets all that `caller` still has waiting. */
   abandon(caller: Caller): void;
 }
@@ -31,18 +31,27 @@ export interface Bulkhead {
 export function createBulkhead({ places, queueCapacity }: BulkheadOptions): Bulkhead {
   let free = places;
   let waiting = 0;
+  let starting = false;
   // A Map keeps insertion order, so the first entry is whose turn it is.
   const queues = new Map<Caller, { readonly starts: (() => void)[]; next: number }>();
 
-  function startNext(): void {
-    for (const [caller, queue] of queues) {
-      const start = queue.starts[queue.next++] as () => void;
-      queues.delete(caller);
-      if (queue.next < queue.starts.length) queues.set(caller, queue);
-      waiting--;
-      free--;
-      start();
-      return;
+  /** A loop, because whoever is started may leave at once: calls within calls would be as deep as the queue is long. */
+  function startWaiting(): void {
+    if (starting) return;
+    starting = true;
+    try {
+      for (const [caller, queue] of queues) {
+        if (free === 0) break;
+        const start = queue.starts[queue.next++] as () => void;
+        // Whoever has more is moved to the end, where this loop, too, will come by again.
+        queues.delete(caller);
+        if (queue.next < queue.starts.length) queues.set(caller, queue);
+        waiting--;
+        free--;
+        start();
+      }
+    } finally {
+      starting = false;
     }
   }
 
@@ -67,7 +76,7 @@ export function createBulkhead({ places, queueCapacity }: BulkheadOptions): Bulk
     },
     leave() {
       free++;
-      startNext();
+      startWaiting();
     },
     abandon(caller) {
       const queue = queues.get(caller);

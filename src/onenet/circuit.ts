@@ -1,6 +1,3 @@
-import { circuitBreaker, CircuitState, handleWhen, type IBreaker, isBrokenCircuitError } from 'cockatiel';
-
-import { OneNetUnreachableError } from './errors.ts';
 import { createRollingCounts } from './rolling-counts.ts';
 
 const OPEN_MS = 5000;
@@ -9,71 +6,64 @@ const FAILURE_SHARE = 0.5;
 
 type CircuitStatus = 'closed' | 'open' | 'half-open';
 
+/** What an attempt says of OneNET's health; nothing, where the caller broke it off. */
+export type Verdict = 'success' | 'failure' | 'nothing';
+
+/** What an attempt that was let through must give back with its verdict. */
+export type Pass = 'attempt' | 'probe';
+
 export interface Circuit {
   /** Whether attempts go out freely. */
   isClosed(): boolean;
-  /**
-   * Runs an attempt unless the circuit is open; while it is half open, only one is under way, the probe.
-   *
-   * @param attempt Rejects with what speaks against OneNET's health; what it resolves to, an error that is an answer
-   * included, speaks for it. A rejection that the caller caused speaks neither way.
-   * @throws OneNetUnreachableError when the circuit is open.
-   */
-  run<T>(attempt: (probing: boolean) => Promise<T>): Promise<T>;
+  /** Lets an attempt through unless the circuit is open; while it is half open, only one is under way, the probe. */
+  enter(): Pass | undefined;
+  leave(pass: Pass, verdict: Verdict): void;
 }
 
 /**
- * Opens when at least half of at least 20 attempts of the last ten seconds failed, and lets a probe through after five.
+ * Opens when at least half of at least 20 attempts of the last ten seconds failed, and lets a probe through after five
+ * seconds. While it is not closed, the probe alone decides: what began before says nothing of OneNET's health now.
  *
  * @param now Milliseconds, from a clock that only moves forward.
  * @param onChange Told of each new status.
  */
 export function createCircuit(now: () => number, onChange: (status: CircuitStatus) => void): Circuit {
-  const policy = circuitBreaker(handleWhen(speaksAgainstHealth), {
-    halfOpenAfter: OPEN_MS,
-    breaker: createBreaker(now),
-  });
-  policy.onStateChange((state) => onChange(STATUS[state]));
-  return {
-    isClosed: () => policy.state === CircuitState.Closed,
-    async run(attempt) {
-      // The policy would let others wait for the probe; they are told at once instead.
-      if (policy.state === CircuitState.HalfOpen) throw new OneNetUnreachableError('circuit-open');
-      try {
-        return await policy.execute(() => attempt(policy.state !== CircuitState.Closed));
-      } catch (error) {
-        throw isBrokenCircuitError(error) ? new OneNetUnreachableError('circuit-open') : error;
-      }
-    },
-  };
-}
-
-const STATUS: Readonly<Record<CircuitState, CircuitStatus>> = {
-  [CircuitState.Closed]: 'closed',
-  [CircuitState.Open]: 'open',
-  [CircuitState.HalfOpen]: 'half-open',
-  [CircuitState.Isolated]: 'open',
-};
-
-function speaksAgainstHealth(error: Error): boolean {
-  return !(error instanceof OneNetUnreachableError && error.reason === 'canceled');
-}
-
-/** The library's own sampling breaker forgets one bucket a call, so that after a quiet hour old failures still count. */
-function createBreaker(now: () => number): IBreaker {
   const counts = createRollingCounts(['success', 'failure'], now);
+  let status: CircuitStatus = 'closed';
+  let openUntilMs = 0;
+
+  function change(to: CircuitStatus): void {
+    status = to;
+    onChange(to);
+  }
+
+  function open(): void {
+    openUntilMs = now() + OPEN_MS;
+    change('open');
+  }
+
   return {
-    state: undefined,
-    success(state) {
-      if (state === CircuitState.HalfOpen) counts.reset();
-      counts.add('success');
+    isClosed: () => status === 'closed',
+    enter() {
+      if (status === 'closed') return 'attempt';
+      if (status === 'half-open' || now() < openUntilMs) return undefined;
+      change('half-open');
+      return 'probe';
     },
-    failure(state) {
-      counts.add('failure');
-      if (state !== CircuitState.Closed) return true;
-      const failures = counts.count('failure');
-      const attempts = failures + counts.count('success');
-      return attempts >= MIN_ATTEMPTS && failures >= FAILURE_SHARE * attempts;
+    leave(pass, verdict) {
+      if (pass === 'probe') {
+        if (verdict !== 'success') {
+          open();
+        } else {
+          counts.reset();
+          change('closed');
+        }
+      } else if (status === 'closed' && verdict !== 'nothing') {
+        counts.add(verdict);
+        const failures = counts.count('failure');
+        const attempts = failures + counts.count('success');
+        if (verdict === 'failure' && attempts >= MIN_ATTEMPTS && failures >= FAILURE_SHARE * attempts) open();
+      }
     },
   };
 }
