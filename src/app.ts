@@ -6,6 +6,7 @@ import type { Config, Credentials } from './config.ts';
 import { createContext } from './graphql/context.ts';
 import { createGraphQLServer } from './graphql/server.ts';
 import { createMetrics } from './http/metrics.ts';
+import { headersToFillIn } from './http/router-secret.ts';
 import { createHttpServer } from './http/server.ts';
 import { type Authorize, createTokenMint } from './onenet/authorization.ts';
 import { createBulkhead } from './onenet/bulkhead.ts';
@@ -59,6 +60,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   });
   const graphql = createGraphQLServer({
     sandbox,
+    sandboxHeaders: headersToFillIn(routerSecret),
     // While a secret is set, whoever reaches GraphQL has given it.
     federatedTrace: routerSecret !== undefined,
     logger,

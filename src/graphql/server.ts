@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 
 import type { GraphQLContext } from './context.ts';
 import { createErrorFormatter } from './error-map.ts';
+import { exampleOperation } from './example-operation.ts';
 import { validationRules } from './validation-rules.ts';
 import { createSchema } from './schema.ts';
 
@@ -21,6 +22,8 @@ const MAX_TOKENS = 2000;
 export interface GraphQLServerOptions {
   /** Landing page, introspection and hints at the schema in error messages. */
   readonly sandbox: boolean;
+  /** What the headers of the landing page's operation open with. */
+  readonly sandboxHeaders: Readonly<Record<string, string>>;
   /** Whether requests that ask for Apollo's federated trace get it. */
   readonly federatedTrace: boolean;
   readonly logger: Logger;
@@ -31,6 +34,7 @@ export interface GraphQLServerOptions {
  */
 export function createGraphQLServer({
   sandbox,
+  sandboxHeaders,
   federatedTrace,
   logger,
 }: GraphQLServerOptions): ApolloServer<GraphQLContext> {
@@ -57,7 +61,12 @@ export function createGraphQLServer({
         ? ApolloServerPluginInlineTrace({ includeErrors: { unmodified: true } })
         : ApolloServerPluginInlineTraceDisabled(),
       sandbox
-        ? ApolloServerPluginLandingPageLocalDefault({ footer: false, includeCookies: false })
+        ? ApolloServerPluginLandingPageLocalDefault({
+            ...exampleOperation,
+            headers: { ...sandboxHeaders },
+            embed: { runTelemetry: false },
+            includeCookies: false,
+          })
         : ApolloServerPluginLandingPageDisabled(),
     ],
   });

@@ -8,10 +8,12 @@ import type { Logger } from 'pino';
 import type { GraphQLContext } from '../graphql/context.ts';
 import type { Patience } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
+import { serveGraphiQL } from './graphiql.ts';
 import { shedLoad } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
-import { createSecretCheck } from './router-secret.ts';
+import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
+import { answerPreflight, isStudioPreflight, shareWithStudio } from './studio-origin.ts';
 
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -34,12 +36,16 @@ export interface HttpServerOptions {
   readonly logger: Logger;
 }
 
-/** The web server around GraphQL. Only `/graphql` asks for the secret. */
+/**
+ * The web server around GraphQL. Only `/graphql` asks for the secret, and where the sandbox is on not for what a browser
+ * gets before anybody can have typed it: the page and the answer to a preflight, which hold no data.
+ */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady, metrics, logger } =
     options;
   const allowedMethods = new Map([
     ['/graphql', sandbox ? 'GET, POST' : 'POST'],
+    ...(sandbox ? [['/graphiql', 'GET'] as const] : []),
     ['/livez', 'GET'],
     ['/metrics', 'GET'],
     ['/readyz', 'GET'],
@@ -65,7 +71,9 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     if (!isHost(request.headers.host)) return refuse(reply, 400);
     // Before the body is read, let alone parsed. The route counts, whatever the path looks like.
     const isGraphQL = path === '/graphql' || request.routeOptions.url === '/graphql';
-    if (isGraphQL && isSecret?.(request.headers['router-authorization']) === false) return refuse(reply, 401);
+    if (isGraphQL && sandbox) shareWithStudio(request, reply);
+    const isSecretNeeded = isGraphQL && !(sandbox && (request.method === 'OPTIONS' || isForPage(request)));
+    if (isSecretNeeded && isSecret?.(request.headers[SECRET_HEADER]) === false) return refuse(reply, 401);
     if (!request.is404) return;
     const allow = allowedMethods.get(path);
     return allow === undefined ? refuse(reply, 404) : refuse(reply.header('allow', allow), 405);
@@ -116,9 +124,17 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     }),
   );
   server.get('/graphql', async (request, reply) => {
-    if (!acceptsHtml(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
+    if (!isForPage(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
     return sandbox ? sendLandingPage(graphql, reply) : refuse(reply, 404);
   });
+  if (sandbox) {
+    server.options('/graphql', (request, reply) =>
+      isStudioPreflight(request)
+        ? answerPreflight(request, reply)
+        : refuse(reply.header('allow', allowedMethods.get('/graphql')), 405),
+    );
+    serveGraphiQL(server, '/graphiql', headersToFillIn(routerSecret));
+  }
   return server;
 }
 
@@ -147,8 +163,9 @@ function isHost(host: string | undefined): boolean {
   return host !== undefined && host !== '' && URL.canParse(`http://${host}/`);
 }
 
-function acceptsHtml(request: FastifyRequest): boolean {
-  return request.headers.accept?.includes('text/html') ?? false;
+/** Whether a browser asks for a page, rather than a program for data. */
+function isForPage({ method, headers }: FastifyRequest): boolean {
+  return method === 'GET' && (headers.accept?.includes('text/html') ?? false);
 }
 
 /** Asks for the page in words of its own: with those of the client, a GET could also execute an operation. */

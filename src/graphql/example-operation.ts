@@ -1,0 +1,37 @@
+/**
+ * What the explorers open with: what a router would send for two devices. Against the demo's OneNET it shows a task, its
+ * absence as data, and an error with its code.
+ */
+export const exampleOperation = {
+  document: `# What a router sends: one representation for each device.
+query OtaTasks($representations: [_Any!]!) {
+  _entities(representations: $representations) {
+    ... on Device {
+      id
+      otaTask(type: FOTA) {
+        target
+        size
+        md5
+        downloadUrl
+      }
+      otaTaskResult(type: SOTA) {
+        ... on OtaTask {
+          target
+          size
+        }
+        ... on OtaTaskAbsent {
+          reason
+          errno
+        }
+      }
+    }
+  }
+}
+`,
+  variables: {
+    representations: [
+      { __typename: 'Device', id: '6523' },
+      { __typename: 'Device', id: '586012425' },
+    ],
+  },
+} as const;
