@@ -11,6 +11,8 @@ const PAGE_FILE = new URL('../../dist/graphiql.html', import.meta.url);
 /** The options that the build renders the page with; here it gets the others. */
 export const BUILD_OPTIONS = { title: 'onenet-ota-subgraph' } as const;
 
+const compress = promisify(gzip);
+
 const HEADERS = {
   'content-type': 'text/html; charset=utf-8',
   // The page is one inline script with its workers in it. It can load nothing and call nobody but this service.
@@ -34,13 +36,13 @@ export function serveGraphiQL(
 ): void {
   void server.register(async (scope) => {
     const page = fillIn(await readFile(PAGE_FILE, 'utf8'), headers);
-    // Nine megabytes, two of them once compressed.
-    const compressed = await promisify(gzip)(page);
-    scope.get(path, (request, reply) => {
+    let compressed: Promise<Buffer> | undefined;
+    scope.get(path, async (request, reply) => {
       void reply.headers(HEADERS);
-      return /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
-        ? reply.header('content-encoding', 'gzip').send(compressed)
-        : reply.send(page);
+      if (!/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) return reply.send(page);
+      // Nine megabytes become two.
+      compressed ??= compress(page);
+      return reply.header('content-encoding', 'gzip').send(await compressed);
     });
   });
 }

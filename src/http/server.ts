@@ -179,7 +179,12 @@ async function sendLandingPage(
     context: () => Promise.reject(new Error('the landing page has no context')),
   });
   return reply
-    .headers(Object.fromEntries(page.headers))
+    .headers({
+      ...Object.fromEntries(page.headers),
+      // Beside the policy that the page has in itself, where this has no effect.
+      'content-security-policy': "frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+    })
     .send(page.body.kind === 'complete' ? page.body.string : page.body.asyncIterator);
 }
 

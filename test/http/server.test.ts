@@ -83,6 +83,7 @@ describe('paths and methods', () => {
     '/graphqlx',
     '/graphql/graphql',
     '/GRAPHQL',
+    '/graphiql',
     '/livez/x',
     '/favicon.ico',
     '/.env',
@@ -136,24 +137,6 @@ describe('paths and methods', () => {
   it.each(['/livez', '/readyz'])('answers the probe %s', async (path) => {
     expect(await send(pathOf(await start(), path), 'GET')).toMatchObject({ status: 200 });
   });
-
-  it.each(['http://evil.example', 'null'])('grants nothing to the origin %s', async (origin) => {
-    const service = await start({ SANDBOX: 'true' });
-    const preflight = {
-      'access-control-request-method': 'POST',
-      'access-control-request-headers': 'content-type',
-    };
-    const answers = [
-      await send(service.url, 'POST', { ...JSON_TYPE, origin }, OPERATION),
-      await send(service.url, 'OPTIONS', { origin, ...preflight }),
-      await send(service.url, 'GET', { origin, accept: 'text/html' }),
-      await send(pathOf(service, '/livez'), 'GET', { origin }),
-    ];
-    expect(answers.map(({ status }) => status)).toEqual([200, 405, 200, 200]);
-    for (const { headers } of answers) {
-      expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
-    }
-  });
 });
 
 describe('GET /graphql', () => {
@@ -197,14 +180,6 @@ describe('GET /graphql', () => {
       const answer = await send(url + QUERY, 'GET', { ...PREFLIGHT, accept });
       expect(answer.text).not.toContain('canary');
     }
-  });
-
-  it('shows a page that does not hold the secret', async () => {
-    const { url } = await start({ SANDBOX: 'true', ROUTER_SECRET: SECRET });
-    const headers = { accept: 'text/html', 'router-authorization': SECRET };
-    const page = await send(url, 'GET', headers);
-    expect(page.status).toBe(200);
-    expect(page.text).not.toContain(SECRET);
   });
 });
 
@@ -439,8 +414,7 @@ describe('the router secret', () => {
     for (const body of [OPERATION, SDL]) {
       expectRefusal(await send(url, 'POST', { ...JSON_TYPE, ...headers }, body), 401, 'UNAUTHENTICATED');
     }
-    const page = await send(url, 'GET', { accept: 'text/html', ...headers });
-    expectRefusal(page, 401, 'UNAUTHENTICATED');
+    expectRefusal(await send(url, 'GET', headers), 401, 'UNAUTHENTICATED');
   });
 
   it.each([OPERATION, SDL])('opens everything to who gives it: %s', async (body) => {
