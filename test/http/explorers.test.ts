@@ -56,13 +56,15 @@ describe.each<[string, ReadOperation]>([
     for (const headers of [HTML, { ...HTML, 'router-authorization': SECRET }]) {
       const page = await send(service, 'GET', path, headers);
       expect(page.status).toBe(200);
-      expect(page.text).not.toContain(SECRET);
-      expect(page.text).toContain('router-authorization');
+      // Nobody wants to read nine megabytes of difference, here and below.
+      expect(page.text.includes(SECRET)).toBe(false);
+      expect(page.text.includes('router-authorization')).toBe(true);
     }
   });
 
   it('names no header where there is no secret', async () => {
-    expect((await send(await start(ON), 'GET', path, HTML)).text).not.toContain('router-authorization');
+    const page = await send(await start(ON), 'GET', path, HTML);
+    expect(page.text.includes('router-authorization')).toBe(false);
   });
 
   it("may be no part of another site's page and is taken for nothing but HTML", async () => {
@@ -96,7 +98,6 @@ describe('GraphiQL', () => {
     expect(plain.headers['content-encoding']).toBeUndefined();
     const compressed = await fetch(new URL('/graphiql', service.url));
     expect(compressed.headers.get('content-encoding')).toBe('gzip');
-    // As a comparison only: nobody wants to read nine megabytes of difference.
     expect((await compressed.text()) === plain.text).toBe(true);
     expect(plain.headers['vary']).toBe('accept-encoding');
   });
