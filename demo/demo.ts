@@ -70,6 +70,7 @@ export async function startDemo(): Promise<Demo> {
   const announcement = `
 The supergraph     ${gatewayUrl}   in a browser: GraphiQL
 The OTA subgraph   ${otaUrl}   in a browser: Apollo Sandbox (its page comes from Apollo's servers)
+  its GraphiQL     ${new URL('/graphiql', otaUrl).href}   which needs no network
 The devices owner  ${devicesUrl}
 The simulated OneNET is at ${onenet.url}
 

@@ -56,6 +56,8 @@ describe('the demo', () => {
     const demo = await startDemo();
     const page = await request(demo.subgraph, { headers: { accept: 'text/html' } });
     expect([page.statusCode, await page.body.text()]).toEqual([200, expect.stringContaining('<html')]);
+    const graphiql = await request(/its GraphiQL\s+(\S+)/.exec(demo.output)?.[1] ?? '');
+    expect([graphiql.statusCode, (await graphiql.body.text()).includes('<html')]).toEqual([200, true]);
     expect(demo.output).toMatch(/ 6523 .*example/);
     const curl = /curl -s (\S+) .* -d '(.*)'/.exec(demo.output);
     expect(curl?.[1]).toBe(demo.gateway);
