@@ -14,7 +14,7 @@ const COMPOSITION_ROOT = ['**/app.ts', '**/main.ts'];
 const SIMULATOR = ['**/simulator/**'];
 
 export default defineConfig(
-  globalIgnores(['dist/', 'src/__generated__/']),
+  globalIgnores(['dist/', 'src/__generated__/', 'gateways/', 'routers/']),
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,
   {

@@ -1,0 +1,135 @@
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { arch, platform } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+import type { Subgraph } from '../demo/gateway.ts';
+import type { Composer } from './composers.ts';
+import { SUPERGRAPH_COMPOSERS } from './composers.ts';
+import { freePort, type Program, startProgram } from './program.ts';
+
+interface Surroundings {
+  readonly subgraphs: readonly Subgraph[];
+  /** What the gateway gives the service in `router-authorization`. */
+  readonly secret: string;
+  /** An empty folder for its files. */
+  readonly folder: string;
+}
+
+export interface Gateway {
+  readonly name: string;
+  /** Whether errors say which element of a list they belong to. */
+  readonly pathHasIndex: boolean;
+  /** Whether what it tells of a subgraph that refuses it keeps that subgraph's code. */
+  readonly refusalCode: string;
+  /** Why it cannot run here. */
+  readonly missing?: string | undefined;
+  start(surroundings: Surroundings): Promise<Program>;
+}
+
+const MODULES = fileURLToPath(new URL('node_modules', import.meta.url));
+const HIVE_CONFIG = fileURLToPath(new URL('../routers/hive-gateway.config.ts', import.meta.url));
+const GRAFBASE = join(MODULES, '@grafbase/cli-x86_64-unknown-linux-musl/grafbase');
+
+const composers = Object.entries(SUPERGRAPH_COMPOSERS);
+
+/** Each with a supergraph of each composer that it can read. */
+export const GATEWAYS: readonly Gateway[] = [
+  ...composers.map(([name, compose]) => apolloGateway(name, compose)),
+  ...composers.map(([name, compose]) => hiveGateway(name, compose)),
+  ...composers.map(([name, compose]) => hiveGatewayWithRustPlanner(name, compose)),
+  grafbase(),
+];
+
+function apolloGateway(composer: string, compose: Composer): Gateway {
+  return {
+    name: `@apollo/gateway, ${composer}`,
+    pathHasIndex: true,
+    refusalCode: 'UNAUTHENTICATED',
+    start: (surroundings) =>
+      startProgram(
+        [process.execPath, '--import', 'tsx', 'apollo-gateway.ts', writeSupergraph(compose, surroundings)],
+        // It would ask the cloud where it runs.
+        { APOLLO_TELEMETRY_DISABLED: 'true', ROUTER_SECRET: surroundings.secret },
+        /Listening on (http:\S+)/,
+      ),
+  };
+}
+
+export function hiveGateway(composer: string, compose: Composer): Gateway {
+  return {
+    name: `Hive Gateway, ${composer}`,
+    pathHasIndex: false,
+    refusalCode: 'UNAUTHENTICATED',
+    start: (surroundings) => startHiveGateway(compose, surroundings),
+  };
+}
+
+function hiveGatewayWithRustPlanner(composer: string, compose: Composer): Gateway {
+  return {
+    name: `Hive Gateway with the Rust query planner, ${composer}`,
+    pathHasIndex: true,
+    refusalCode: 'UNAUTHENTICATED',
+    start: (surroundings) => startHiveGateway(compose, surroundings, '--hive-router-runtime'),
+  };
+}
+
+async function startHiveGateway(
+  compose: Composer,
+  surroundings: Surroundings,
+  ...options: readonly string[]
+): Promise<Program> {
+  const port = await freePort();
+  return startProgram(
+    [
+      ...([process.execPath, join(MODULES, '.bin/hive-gateway'), 'supergraph', ...options] as const),
+      ...['--config-path', HIVE_CONFIG, '--host', '127.0.0.1', '--port', port],
+      writeSupergraph(compose, surroundings),
+    ],
+    // The configuration is not in this package.
+    { NODE_PATH: MODULES, ROUTER_SECRET: surroundings.secret },
+    /Listening on (http:\S+)/,
+  );
+}
+
+/** Composes by itself. */
+function grafbase(): Gateway {
+  return {
+    name: 'Grafbase',
+    pathHasIndex: true,
+    refusalCode: 'SUBGRAPH_REQUEST_ERROR',
+    missing: existsSync(GRAFBASE) ? undefined : `Grafbase has no package for ${platform()} ${arch()}`,
+    async start({ subgraphs, secret, folder }) {
+      // Not every npm client restores the mode.
+      chmodSync(GRAFBASE, 0o755);
+      const config = join(folder, 'grafbase.toml');
+      writeFileSync(config, subgraphs.map((subgraph) => grafbaseSubgraph(subgraph, folder)).join('\n'));
+      return startProgram(
+        [GRAFBASE, '--home', folder, 'dev', '--config', config, '--port', await freePort()],
+        { ROUTER_SECRET: secret },
+        /(http:\S+)\/graphql/,
+      );
+    },
+  };
+}
+
+function grafbaseSubgraph({ name, sdl, url }: Subgraph, folder: string): string {
+  const file = join(folder, `${name}.graphql`);
+  writeFileSync(file, sdl);
+  return `
+    [subgraphs.${name}]
+    url = "${url}"
+    schema_path = "${file}"
+    ${name === 'onenet-ota-subgraph' ? GRAFBASE_OTA_SETTINGS : ''}`;
+}
+
+const GRAFBASE_OTA_SETTINGS = `timeout = "12s"
+    headers = [{ rule = "insert", name = "router-authorization", value = "{{ env.ROUTER_SECRET }}" }]`;
+
+function writeSupergraph(compose: Composer, { subgraphs, folder }: Surroundings): string {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'supergraph.graphql');
+  writeFileSync(file, compose(subgraphs).sdl);
+  return file;
+}
