@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -21,7 +21,7 @@ export interface Gateway {
   readonly name: string;
   /** Whether errors say which element of a list they belong to. */
   readonly pathHasIndex: boolean;
-  /** Whether what it tells of a subgraph that refuses it keeps that subgraph's code. */
+  /** What it tells the client when a subgraph refuses it. */
   readonly refusalCode: string;
   /** Why it cannot run here. */
   readonly missing?: string | undefined;
@@ -128,7 +128,6 @@ const GRAFBASE_OTA_SETTINGS = `timeout = "12s"
     headers = [{ rule = "insert", name = "router-authorization", value = "{{ env.ROUTER_SECRET }}" }]`;
 
 function writeSupergraph(compose: Composer, { subgraphs, folder }: Surroundings): string {
-  mkdirSync(folder, { recursive: true });
   const file = join(folder, 'supergraph.graphql');
   writeFileSync(file, compose(subgraphs).sdl);
   return file;
