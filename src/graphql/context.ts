@@ -16,7 +16,7 @@ export interface GraphQLContext {
   /** Ids of the pairs of which somebody wants to know where the package can be pulled from. */
   readonly addressWanted: Set<string>;
   /** Set by the first `_entities` field that is resolved, for the whole operation. */
-  admission?: Admission;
+  admission?: Admission | undefined;
 }
 
 export interface ContextOptions {

@@ -98,6 +98,16 @@ const MAX_MESSAGE_LENGTH = 500;
 /** graphql-js hints at the schema in the last sentence of a message. */
 const HINT = / ?Did you mean [^]*$/;
 
+/** graphql-js gives up with this after fifty bad values in an operation's variables; alone of these, Apollo gives it no code. */
+const TOO_MANY_VARIABLE_ERRORS = 'Too many errors processing variables, error limit reached.';
+
+function withCodeOfVariables(formatted: GraphQLFormattedError): GraphQLFormattedError {
+  if (!formatted.message.startsWith(TOO_MANY_VARIABLE_ERRORS)) return formatted;
+  return { ...formatted, extensions: { ...formatted.extensions, code: 'BAD_USER_INPUT' } };
+}
+
+export type FormatError = (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+
 /**
  * The last gate that every error of every answer passes: what was not made here and is not the client's own mistake is
  * masked, and what is masked is logged.
@@ -110,8 +120,9 @@ export function createErrorFormatter({
 }: {
   readonly hints: boolean;
   readonly logger: Logger;
-}): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
-  return (formatted, error) => {
+}): FormatError {
+  return (formattedByApollo, error) => {
+    const formatted = withCodeOfVariables(formattedByApollo);
     if (formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') {
       const message = hints ? formatted.message : formatted.message.replace(HINT, '');
       return { ...formatted, message: message.slice(0, MAX_MESSAGE_LENGTH) };

@@ -10,6 +10,7 @@ import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import type { Logger } from 'pino';
 
+import { createBatchExecution } from './batch-execution.ts';
 import type { GraphQLContext } from './context.ts';
 import { createErrorFormatter } from './error-map.ts';
 import { exampleOperation } from './example-operation.ts';
@@ -38,8 +39,10 @@ export function createGraphQLServer({
   federatedTrace,
   logger,
 }: GraphQLServerOptions): ApolloServer<GraphQLContext> {
+  const schema = createSchema();
+  const formatError = createErrorFormatter({ hints: sandbox, logger });
   return new ApolloServer<GraphQLContext>({
-    schema: createSchema(),
+    schema,
     introspection: sandbox,
     hideSchemaDetailsFromClientErrors: !sandbox,
     includeStacktraceInErrorResponses: false,
@@ -51,7 +54,7 @@ export function createGraphQLServer({
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
     parseOptions: { maxLexicalTokens: MAX_TOKENS },
-    formatError: createErrorFormatter({ hints: sandbox, logger }),
+    formatError,
     logger,
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),
@@ -68,6 +71,7 @@ export function createGraphQLServer({
             includeCookies: false,
           })
         : ApolloServerPluginLandingPageDisabled(),
+      createBatchExecution(schema, formatError),
     ],
   });
 }
