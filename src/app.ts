@@ -44,7 +44,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     logger.warn({ circuit }, 'circuit to OneNET changed'),
   );
   const metrics = createMetrics({
-    callsInFlight: () => bulkhead.inFlight,
+    callsInFlight: () => exchange.inFlight,
     callsWaiting: () => bulkhead.waiting,
     circuitOpen: () => !circuit.isClosed(),
   });

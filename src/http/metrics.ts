@@ -60,7 +60,7 @@ export function createMetrics({ callsInFlight, callsWaiting, circuitOpen }: Gaug
         this.set(read());
       },
     });
-  gauge('onenet_ota_upstream_in_flight', 'Calls to OneNET that have a place', callsInFlight);
+  gauge('onenet_ota_upstream_in_flight', 'Calls to OneNET under way', callsInFlight);
   gauge('onenet_ota_upstream_waiting', 'Calls to OneNET that wait for a place', callsWaiting);
   gauge('onenet_ota_upstream_circuit_open', '1 while the circuit is not closed', () => Number(circuitOpen()));
 

@@ -28,6 +28,8 @@ export interface ExchangeOptions {
 }
 
 export interface Exchange {
+  /** How many are under way. */
+  readonly inFlight: number;
   /**
    * Sends one GET and collects the answer.
    *
@@ -61,6 +63,7 @@ export function createExchange({ origin, timeoutMs }: ExchangeOptions): Exchange
   const connections = new Set<Connection>();
   const idle: Connection[] = [];
   const restShortly = createRest();
+  let inFlight = 0;
 
   function connect(): Connection {
     const connection = createConnection(origin, timeoutMs);
@@ -74,11 +77,16 @@ export function createExchange({ origin, timeoutMs }: ExchangeOptions): Exchange
   }
 
   return {
+    get inFlight() {
+      return inFlight;
+    },
     get(path, authorization, fresh, breakOffs, ended, freed) {
+      inFlight++;
       const kept = idle.pop();
       if (fresh && kept !== undefined) void drop(kept);
       const connection = fresh ? connect() : (kept ?? connect());
       connection.get(path, authorization, breakOffs, (answer, reusable) => {
+        inFlight--;
         ended(answer);
         if (reusable) {
           const rested = (): void => {
