@@ -1,5 +1,5 @@
+import { type CleanedEnv, cleanEnv, EnvError, makeExactValidator } from 'envalid';
 import { levels } from 'pino';
-import * as v from 'valibot';
 
 import type { SignMethod } from './onenet/authorization.ts';
 
@@ -40,84 +40,72 @@ export class ConfigError extends Error {
 }
 
 const DIGITS = /^(?:0|[1-9][0-9]*)$/;
+const ALPHANUMERIC = /^[A-Za-z0-9]+$/;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)$/;
 const ORIGIN = /^https?:\/\/[^/?#@\\\s]+\/?$/i;
+const SECRET = /^[\x21-\x7e]{16,}$/;
+const HOST = /^[A-Za-z0-9.:_-]+$/;
 const LOOPBACK = /^(?:localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\])$/;
 
+const FLAGS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+]);
+
+/** The library's own validators quote the value in their messages; these say what is wrong in ours. */
+function rule<T>(message: string, parse: (text: string) => T | undefined) {
+  return makeExactValidator<T>((text) => {
+    const value = parse(text);
+    if (value === undefined) throw new EnvError(message);
+    return value;
+  });
+}
+
 function integer(min: number, max: number) {
-  const message = `must be a whole number from ${min} to ${max}`;
-  return v.pipe(
-    v.string(),
-    v.check((text) => DIGITS.test(text) && Number(text) >= min && Number(text) <= max, message),
-    v.transform(Number),
-  );
+  return rule(`must be a whole number from ${min} to ${max}`, (text) => {
+    const value = Number(text);
+    return DIGITS.test(text) && value >= min && value <= max ? value : undefined;
+  });
 }
 
 function matching(pattern: RegExp, message: string) {
-  return v.pipe(v.string(), v.regex(pattern, message));
+  return rule(message, (text) => (pattern.test(text) ? text : undefined));
 }
 
-function oneOf<const T extends readonly string[]>(values: T) {
-  return v.picklist(values, `must be one of ${values.join(', ')}`);
+function oneOf<const T extends string>(values: readonly T[]) {
+  return rule(`must be one of ${values.join(', ')}`, (text) => values.find((value) => value === text));
 }
 
-const flag = v.pipe(
-  oneOf(['true', 'false']),
-  v.transform((text) => text === 'true'),
+const origin = rule('must be an http(s) origin without credentials, path or query', (text) =>
+  ORIGIN.test(text) && URL.canParse(text) ? new URL(text) : undefined,
 );
+const flag = rule('must be one of true, false', (text) => FLAGS.get(text));
 
-const Variables = v.pipe(
-  v.object({
-    HOST: v.optional(matching(/^[A-Za-z0-9.:_-]+$/, 'must be a host name or an IP address'), '127.0.0.1'),
-    PORT: v.optional(integer(0, 65535), '4001'),
-    ONENET_URL: v.optional(
-      v.pipe(
-        v.string(),
-        v.check(
-          (text) => ORIGIN.test(text) && URL.canParse(text),
-          'must be an http(s) origin without credentials, path or query',
-        ),
-        v.transform((text) => new URL(text)),
-      ),
-      'https://ota.heclouds.com',
-    ),
-    ONENET_ALLOW_HTTP: v.optional(flag, 'false'),
-    ONENET_AUTHORIZATION: v.optional(matching(VISIBLE_ASCII, 'must be visible ASCII')),
-    ONENET_PRODUCT_ID: v.optional(matching(/^[A-Za-z0-9]+$/, 'must be letters and digits')),
-    ONENET_ACCESS_KEY: v.optional(matching(BASE64, 'must be base64')),
-    ONENET_SIGN_METHOD: v.optional(oneOf(['md5', 'sha1', 'sha256']), 'sha256'),
-    ONENET_TOKEN_TTL_SECONDS: v.optional(integer(5, 31_536_000), '3600'),
-    ONENET_CONNECTIONS: v.optional(integer(1, 1024), '64'),
-    ONENET_TIMEOUT_MS: v.optional(integer(50, 60_000)),
-    REQUEST_TIMEOUT_MS: v.optional(integer(50, 60_000), '10000'),
-    MAX_DEVICE_TASKS: v.optional(integer(1, 100_000), '1000'),
-    ROUTER_SECRET: v.optional(
-      matching(/^[\x21-\x7e]{16,}$/, 'must be 16 or more characters of visible ASCII'),
-    ),
-    SANDBOX: v.optional(flag, 'false'),
-    DRAIN_DELAY_MS: v.optional(integer(0, 60_000), '0'),
-    LOG_LEVEL: v.optional(oneOf([...Object.values(levels.labels), 'silent']), 'info'),
-  }),
-  // Partial checks run even where other variables are at fault, so that one start names all faults.
-  v.forward(
-    v.partialCheck(
-      [['ONENET_URL'], ['ONENET_ALLOW_HTTP']],
-      ({ ONENET_URL, ONENET_ALLOW_HTTP }) =>
-        ONENET_URL.protocol === 'https:' || ONENET_ALLOW_HTTP || LOOPBACK.test(ONENET_URL.hostname),
-      'must be https unless ONENET_ALLOW_HTTP is true: the token would travel in the clear',
-    ),
-    ['ONENET_URL'],
-  ),
-  v.forward(
-    v.partialCheck(
-      [['ONENET_TIMEOUT_MS'], ['REQUEST_TIMEOUT_MS']],
-      ({ ONENET_TIMEOUT_MS, REQUEST_TIMEOUT_MS }) => (ONENET_TIMEOUT_MS ?? 0) <= REQUEST_TIMEOUT_MS,
-      'must not be above REQUEST_TIMEOUT_MS',
-    ),
-    ['ONENET_TIMEOUT_MS'],
-  ),
-);
+const OPTIONAL = { default: undefined };
+
+const VARIABLES = {
+  HOST: matching(HOST, 'must be a host name or an IP address')({ default: '127.0.0.1' }),
+  PORT: integer(0, 65535)({ default: 4001 }),
+  ONENET_URL: origin({ default: new URL('https://ota.heclouds.com') }),
+  ONENET_ALLOW_HTTP: flag({ default: false }),
+  ONENET_AUTHORIZATION: matching(VISIBLE_ASCII, 'must be visible ASCII')(OPTIONAL),
+  ONENET_PRODUCT_ID: matching(ALPHANUMERIC, 'must be letters and digits')(OPTIONAL),
+  ONENET_ACCESS_KEY: matching(BASE64, 'must be base64')(OPTIONAL),
+  ONENET_SIGN_METHOD: oneOf(['md5', 'sha1', 'sha256'])({ default: 'sha256' }),
+  ONENET_TOKEN_TTL_SECONDS: integer(5, 31_536_000)({ default: 3600 }),
+  ONENET_CONNECTIONS: integer(1, 1024)({ default: 64 }),
+  ONENET_TIMEOUT_MS: integer(50, 60_000)(OPTIONAL),
+  REQUEST_TIMEOUT_MS: integer(50, 60_000)({ default: 10_000 }),
+  MAX_DEVICE_TASKS: integer(1, 100_000)({ default: 1000 }),
+  ROUTER_SECRET: matching(SECRET, 'must be 16 or more characters of visible ASCII')(OPTIONAL),
+  SANDBOX: flag({ default: false }),
+  DRAIN_DELAY_MS: integer(0, 60_000)({ default: 0 }),
+  LOG_LEVEL: oneOf([...Object.values(levels.labels), 'silent'])({ default: 'info' }),
+};
+
+type Name = keyof typeof VARIABLES;
+type Variables = CleanedEnv<typeof VARIABLES>;
 
 /**
  * Reads the configuration.
@@ -126,35 +114,56 @@ const Variables = v.pipe(
  * @throws ConfigError that names every variable at fault, and why.
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const { success, output, issues } = v.safeParse(Variables, env);
-  const faults = [...(issues ?? []).map(fault), ...credentialFaults(env)];
-  if (!success || faults.length > 0) throw new ConfigError(faults);
+  let errors: Readonly<Partial<Record<Name, Error>>> = {};
+  const variables = cleanEnv(env, VARIABLES, { reporter: (report) => (errors = report.errors) });
+  const faults = [
+    ...Object.entries(errors).map(([name, { message }]) => `${name} ${message}`),
+    // What is at fault by itself is judged no further, so that one start names all faults, each of them once.
+    ...disagreements(variables, (...names) => names.every((name) => errors[name] === undefined)),
+    ...credentialFaults(env),
+  ];
+  if (faults.length > 0) throw new ConfigError(faults);
   return {
-    host: output.HOST,
-    port: output.PORT,
-    onenetOrigin: output.ONENET_URL.origin,
+    host: variables.HOST,
+    port: variables.PORT,
+    onenetOrigin: variables.ONENET_URL.origin,
     credentials:
-      output.ONENET_AUTHORIZATION === undefined
+      variables.ONENET_AUTHORIZATION === undefined
         ? {
-            productId: output.ONENET_PRODUCT_ID as string,
-            accessKey: output.ONENET_ACCESS_KEY as string,
-            method: output.ONENET_SIGN_METHOD,
-            ttlSeconds: output.ONENET_TOKEN_TTL_SECONDS,
+            productId: variables.ONENET_PRODUCT_ID as string,
+            accessKey: variables.ONENET_ACCESS_KEY as string,
+            method: variables.ONENET_SIGN_METHOD,
+            ttlSeconds: variables.ONENET_TOKEN_TTL_SECONDS,
           }
-        : { token: output.ONENET_AUTHORIZATION },
-    onenetConnections: output.ONENET_CONNECTIONS,
-    onenetTimeoutMs: output.ONENET_TIMEOUT_MS ?? Math.min(3000, output.REQUEST_TIMEOUT_MS),
-    requestTimeoutMs: output.REQUEST_TIMEOUT_MS,
-    maxDeviceTasks: output.MAX_DEVICE_TASKS,
-    routerSecret: output.ROUTER_SECRET,
-    sandbox: output.SANDBOX,
-    drainDelayMs: output.DRAIN_DELAY_MS,
-    logLevel: output.LOG_LEVEL,
+        : { token: variables.ONENET_AUTHORIZATION },
+    onenetConnections: variables.ONENET_CONNECTIONS,
+    onenetTimeoutMs: variables.ONENET_TIMEOUT_MS ?? Math.min(3000, variables.REQUEST_TIMEOUT_MS),
+    requestTimeoutMs: variables.REQUEST_TIMEOUT_MS,
+    maxDeviceTasks: variables.MAX_DEVICE_TASKS,
+    routerSecret: variables.ROUTER_SECRET,
+    sandbox: variables.SANDBOX,
+    drainDelayMs: variables.DRAIN_DELAY_MS,
+    logLevel: variables.LOG_LEVEL,
   };
 }
 
-function fault(issue: v.BaseIssue<unknown>): string {
-  return `${v.getDotPath(issue) ?? ''} ${issue.message}`;
+/** What well-formed variables have against each other. */
+function disagreements(variables: Variables, areSound: (...names: Name[]) => boolean): string[] {
+  const faults: string[] = [];
+  if (areSound('ONENET_URL', 'ONENET_ALLOW_HTTP')) {
+    const { protocol, hostname } = variables.ONENET_URL;
+    if (protocol !== 'https:' && !variables.ONENET_ALLOW_HTTP && !LOOPBACK.test(hostname)) {
+      faults.push(
+        'ONENET_URL must be https unless ONENET_ALLOW_HTTP is true: the token would travel in the clear',
+      );
+    }
+  }
+  if (areSound('ONENET_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS')) {
+    if ((variables.ONENET_TIMEOUT_MS ?? 0) > variables.REQUEST_TIMEOUT_MS) {
+      faults.push('ONENET_TIMEOUT_MS must not be above REQUEST_TIMEOUT_MS');
+    }
+  }
+  return faults;
 }
 
 /** Which credentials are there at all does not depend on whether they are well-formed. */
