@@ -689,21 +689,24 @@ describe('bytes that nobody asked for', () => {
     expect(upstream.connections).toHaveLength(20);
   });
 
-  it.each(EXTRAS)('right behind an answer are no answer to a call that waits already: %s', async (_, extra) => {
-    const upstream = await startRawUpstream(async (connection) => {
-      for (;;) {
-        const id = deviceIdOf(await connection.request());
-        connection.socket.write(httpAnswer(taskAnswer(id)));
-        // By now the answer has been read, and the extra bytes come by themselves.
-        await turnOfTheEventLoop();
-        await turnOfTheEventLoop();
-        connection.socket.write(extra);
-      }
-    });
-    const fetch = startClient(upstream.origin, { connections: 5 });
-    const ids = Array.from({ length: 20 }, (_unused, index) => `${index}`);
-    expect(await fetch(fota(...ids), never())).toMatchObject(ids.map((target) => ({ target })));
-  });
+  it.each(EXTRAS)(
+    'right behind an answer are no answer to a call that waits already: %s',
+    async (_, extra) => {
+      const upstream = await startRawUpstream(async (connection) => {
+        for (;;) {
+          const id = deviceIdOf(await connection.request());
+          connection.socket.write(httpAnswer(taskAnswer(id)));
+          // By now the answer has been read, and the extra bytes come by themselves.
+          await turnOfTheEventLoop();
+          await turnOfTheEventLoop();
+          connection.socket.write(extra);
+        }
+      });
+      const fetch = startClient(upstream.origin, { connections: 5 });
+      const ids = Array.from({ length: 20 }, (_unused, index) => `${index}`);
+      expect(await fetch(fota(...ids), never())).toMatchObject(ids.map((target) => ({ target })));
+    },
+  );
 
   it.each(EXTRAS)('on an idle connection are its end: %s', async (_, extra) => {
     const upstream = await startRawUpstream(async (connection) => {

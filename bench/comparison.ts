@@ -1,0 +1,243 @@
+import { request } from 'undici';
+
+import { load, type LoadResult } from './load.ts';
+import { createOperations, type Operations } from './operation.ts';
+import { FLOOR, type Peer } from './peers.ts';
+import { type RunningServer, startServer, type Upstream } from './processes.ts';
+import { median, percentile, type Spread, spreadOf } from './statistics.ts';
+
+export interface Plan {
+  /** Entities in a request. */
+  readonly sizes: readonly number[];
+  /** Upstream latencies in milliseconds, each with its effort. */
+  readonly latencies: readonly Effort[];
+}
+
+interface Effort {
+  readonly latencyMs: number;
+  readonly rounds: number;
+  /** CPU time that a server uses in one round, milliseconds. */
+  readonly roundCpuMs: number;
+  /** The same before the first round. */
+  readonly warmUpCpuMs: number;
+}
+
+/** One server at one size and one upstream latency. */
+interface Row {
+  readonly server: string;
+  readonly size: number;
+  readonly latencyMs: number;
+  readonly inFlight: number;
+  /** Microseconds of CPU for each entity, over the rounds. */
+  readonly cpuUs: Spread;
+  /** To the floor in the same round, over the rounds. */
+  readonly ratio: Spread;
+  readonly requestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Bytes. */
+  readonly peakRss: number;
+  readonly callsPerRequest: number;
+  /** What `callsPerRequest` must be. */
+  readonly pairs: number;
+}
+
+interface Refusal {
+  readonly server: string;
+  readonly size: number;
+  readonly reason: string;
+}
+
+export interface Comparison {
+  readonly rows: readonly Row[];
+  /** Servers that were not measured, because what they answer is not what the floor answers. */
+  readonly refusals: readonly Refusal[];
+}
+
+/** What ours allows by default. */
+const MAX_DEVICE_TASKS = 1000;
+/** Enough even for a server that has nearly nothing to do. */
+const ROUND_LIMIT_MS = 60_000;
+
+/**
+ * Measures all servers in turns (A B C A B C …), so that what else the machine does hits all of them alike. For each size
+ * they are started anew.
+ */
+export async function compare(
+  peers: readonly Peer[],
+  upstream: Upstream,
+  plan: Plan,
+  log: (line: string) => void,
+): Promise<Comparison> {
+  const rows: Row[] = [];
+  const refusals: Refusal[] = [];
+  for (const size of plan.sizes) {
+    const operations = createOperations(size);
+    const maxDeviceTasks = size > MAX_DEVICE_TASKS ? size : undefined;
+    const servers = await Promise.all(
+      peers.map((peer) => startServer(peer, upstream.origin, maxDeviceTasks)),
+    );
+    try {
+      const { contestants, refused } = await examine(servers, operations, upstream);
+      refusals.push(...refused);
+      for (const { server, reason } of refused) log(`${server} is not measured at ${size}: ${reason}`);
+      for (const effort of plan.latencies) {
+        rows.push(...(await measure(contestants, operations, upstream, effort, log)));
+      }
+    } finally {
+      await Promise.all(servers.map((server) => server.stop()));
+    }
+  }
+  await upstream.set(0);
+  return { rows, refusals };
+}
+
+interface Contestant {
+  readonly server: RunningServer;
+  readonly answerBytes: number;
+}
+
+/** Whoever answers other data than the floor, or asks upstream more or less than it must, is not measured. */
+async function examine(
+  servers: readonly RunningServer[],
+  operations: Operations,
+  upstream: Upstream,
+): Promise<{ contestants: Contestant[]; refused: Refusal[] }> {
+  const contestants: Contestant[] = [];
+  const refused: Refusal[] = [];
+  let expected: string | undefined;
+  for (const server of servers) {
+    const refuse = (reason: string): void =>
+      void refused.push({ server: server.name, size: operations.size, reason });
+    const callsBefore = await upstream.set(0);
+    const text = await answerOf(server.url, operations.bodies[0] as Buffer);
+    const calls = (await upstream.set(0)) - callsBefore;
+    const data = dataOf(text);
+    if (server.name === FLOOR) expected = data;
+    if (data !== expected) refuse(`its data differ: ${text.slice(0, 200)}`);
+    else if (calls !== operations.pairs) refuse(`${calls} upstream calls instead of ${operations.pairs}`);
+    else contestants.push({ server, answerBytes: Buffer.byteLength(text) });
+  }
+  return { contestants, refused };
+}
+
+async function answerOf(url: string, body: Buffer): Promise<string> {
+  const answer = await request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    body,
+  });
+  return answer.body.text();
+}
+
+/** The order of the fields included. */
+function dataOf(text: string): string {
+  try {
+    return JSON.stringify((JSON.parse(text) as { readonly data?: unknown }).data);
+  } catch {
+    return text;
+  }
+}
+
+/** Entities in flight are about the same for all sizes; upstream latency needs more of them to keep a server busy. */
+function requestsInFlight(size: number, latencyMs: number): number {
+  if (size >= 1000) return 1;
+  if (size >= 100) return 2;
+  if (size >= 10) return latencyMs === 0 ? 4 : 8;
+  return latencyMs === 0 ? 16 : 64;
+}
+
+interface Round extends LoadResult {
+  readonly cpuUs: number;
+  readonly calls: number;
+}
+
+async function measure(
+  contestants: readonly Contestant[],
+  operations: Operations,
+  upstream: Upstream,
+  { latencyMs, rounds, roundCpuMs, warmUpCpuMs }: Effort,
+  log: (line: string) => void,
+): Promise<Row[]> {
+  const { size, pairs } = operations;
+  const inFlight = requestsInFlight(size, latencyMs);
+  await upstream.set(latencyMs);
+  for (const contestant of contestants) {
+    await measureRound(contestant, operations, inFlight, upstream, latencyMs, warmUpCpuMs);
+    contestant.server.forgetPeak();
+  }
+  const done = new Map<string, Round[]>(contestants.map(({ server }) => [server.name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contestant of contestants) {
+      const measured = await measureRound(contestant, operations, inFlight, upstream, latencyMs, roundCpuMs);
+      done.get(contestant.server.name)?.push(measured);
+    }
+  }
+  const floor = done.get(FLOOR) ?? [];
+  return contestants.map(({ server }) => {
+    const own = done.get(server.name) ?? [];
+    const latencies = own.flatMap((round) => round.latencies);
+    const row: Row = {
+      server: server.name,
+      size,
+      latencyMs,
+      inFlight,
+      cpuUs: spreadOf(own.map(cpuPerEntity)),
+      ratio: spreadOf(own.map((round, i) => cpuPerEntity(round) / cpuPerEntity(floor[i] as Round))),
+      requestsPerSecond: median(own.map((round) => (round.requests / round.wallMs) * 1000)),
+      p50Ms: percentile(latencies, 0.5),
+      p99Ms: percentile(latencies, 0.99),
+      peakRss: server.peakRss(),
+      callsPerRequest: sum(own.map(({ calls }) => calls)) / sum(own.map(({ requests }) => requests)),
+      pairs,
+    };
+    log(
+      `${size} @ ${latencyMs} ms  ${server.name.padEnd(24)} ${row.cpuUs.median.toFixed(1).padStart(8)} µs ` +
+        `${row.ratio.median.toFixed(2).padStart(6)} x`,
+    );
+    return row;
+  });
+}
+
+async function measureRound(
+  { server, answerBytes }: Contestant,
+  operations: Operations,
+  inFlight: number,
+  upstream: Upstream,
+  latencyMs: number,
+  cpuMs: number,
+): Promise<Round> {
+  const callsBefore = await upstream.set(latencyMs);
+  const cpuBefore = server.cpuUs();
+  const result = await load({
+    url: server.url,
+    operations,
+    answerBytes,
+    inFlight,
+    enough: spent(server, cpuBefore + cpuMs * 1000),
+  });
+  const cpuUs = server.cpuUs() - cpuBefore;
+  return { ...result, cpuUs, calls: (await upstream.set(latencyMs)) - callsBefore };
+}
+
+/** Whether the server's CPU time has come to `untilUs`; looked up now and then only, for it costs more than a request. */
+function spent(server: RunningServer, untilUs: number): () => boolean {
+  const startedMs = performance.now();
+  let lookedMs = startedMs;
+  let over = false;
+  return () => {
+    const now = performance.now();
+    if (over || now - lookedMs < 20) return over;
+    lookedMs = now;
+    over = server.cpuUs() >= untilUs || now - startedMs > ROUND_LIMIT_MS;
+    return over;
+  };
+}
+
+function cpuPerEntity({ cpuUs, entities }: Round): number {
+  return cpuUs / entities;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

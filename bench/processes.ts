@@ -1,0 +1,121 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { OURS, type Peer, ROOT } from './peers.ts';
+import type { Calls, Listening, Setting } from './upstream.ts';
+
+export interface Upstream {
+  readonly origin: string;
+  /** Milliseconds before each answer from now on; resolves to the calls since the start. */
+  set(latencyMs: number): Promise<number>;
+  stop(): void;
+}
+
+export async function startUpstream(): Promise<Upstream> {
+  const child = fork(fileURLToPath(new URL('upstream.ts', import.meta.url)));
+  const [{ origin }] = (await once(child, 'message')) as [Listening];
+  return {
+    origin,
+    async set(latencyMs) {
+      const setting: Setting = { latencyMs };
+      child.send(setting);
+      const [{ calls }] = (await once(child, 'message')) as [Calls];
+      return calls;
+    },
+    stop: () => child.disconnect(),
+  };
+}
+
+export interface RunningServer {
+  readonly name: string;
+  /** Of the GraphQL endpoint. */
+  readonly url: string;
+  /** Milliseconds from the spawn to the line that tells the address. */
+  readonly startedInMs: number;
+  /** Microseconds of all threads in user and system mode since the start. */
+  cpuUs(): number;
+  /** Bytes. */
+  rss(): number;
+  /** Bytes, since the last `forgetPeak`. */
+  peakRss(): number;
+  forgetPeak(): void;
+  stop(): Promise<void>;
+}
+
+/** @param maxDeviceTasks For ours alone, where its default is too low for what is measured. */
+export async function startServer(
+  { name, command }: Peer,
+  upstream: string,
+  maxDeviceTasks?: number,
+): Promise<RunningServer> {
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, command, {
+    cwd: ROOT,
+    env: {
+      NODE_ENV: 'production',
+      ...(name === OURS ? ourEnvironment(upstream, maxDeviceTasks) : { UPSTREAM: upstream }),
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const url = await addressOf(child, name);
+  const { pid } = child as { pid: number };
+  return {
+    name,
+    url,
+    startedInMs: performance.now() - startedMs,
+    cpuUs: () => cpuUs(pid),
+    rss: () => memory(pid, 'VmRSS'),
+    peakRss: () => memory(pid, 'VmHWM'),
+    // See proc_pid_clear_refs(5).
+    forgetPeak: () => writeFileSync(`/proc/${pid}/clear_refs`, '5'),
+    async stop() {
+      const closed = once(child, 'close');
+      child.kill('SIGKILL');
+      await closed;
+    },
+  };
+}
+
+/** With credentials from which it mints tokens; everything else as it is by default. */
+function ourEnvironment(upstream: string, maxDeviceTasks: number | undefined): NodeJS.ProcessEnv {
+  return {
+    PORT: '0',
+    ONENET_URL: upstream,
+    ONENET_PRODUCT_ID: 'bench',
+    ONENET_ACCESS_KEY: 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=',
+    ...(maxDeviceTasks !== undefined && { MAX_DEVICE_TASKS: String(maxDeviceTasks) }),
+  };
+}
+
+function addressOf(child: ChildProcess, name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => reject(new Error(`${name} ended with exit code ${String(code)}`)));
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      const address = /http:\/\/127\.0\.0\.1:\d+\/(?:graphql)?/.exec(line)?.[0];
+      if (address === undefined) console.error(`${name}: ${line}`);
+      else resolve(address);
+    });
+  });
+}
+
+/**
+ * From the scheduler's own clock in nanoseconds, which counts user and system time alike; `utime` and `stime` in
+ * `/proc/PID/stat` are the same in ticks of 10 ms. A thread that ends takes its time with it, but servers under load end
+ * none.
+ */
+function cpuUs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => {
+    const onCpuNs = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ', 1)[0];
+    return sum + Number(onCpuNs) / 1000;
+  }, 0);
+}
+
+function memory(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
+}
