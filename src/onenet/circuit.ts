@@ -10,7 +10,7 @@ type CircuitStatus = 'closed' | 'open' | 'half-open';
 export type Verdict = 'success' | 'failure' | 'nothing';
 
 /** What an attempt that was let through must give back with its verdict. */
-export type Pass = 'attempt' | 'probe';
+type Pass = 'attempt' | 'probe';
 
 export interface Circuit {
   /** Whether attempts go out freely. */
