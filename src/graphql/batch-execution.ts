@@ -8,6 +8,7 @@ import {
   type GraphQLFormattedError,
   type GraphQLSchema,
   Kind,
+  type OperationDefinitionNode,
   type SourceLocation,
 } from 'graphql';
 
@@ -48,8 +49,10 @@ export function createBatchExecution(
     async requestDidStart({ metrics }) {
       return {
         async responseForOperation({ document, operation, request, contextValue }) {
-          // Someone else instruments each field.
-          if (metrics.captureTraces === true) return null;
+          // Someone else instruments each field. And whatever its type says, an operation that is named but not there is
+          // undefined here.
+          if (metrics.captureTraces === true || !(operation as OperationDefinitionNode | undefined))
+            return null;
           const { coerced } = getVariableValues(
             schema,
             operation.variableDefinitions ?? [],
