@@ -1,0 +1,41 @@
+import { parser } from '@prometheus-io/lezer-promql';
+
+interface Selector {
+  readonly metric: string;
+  /** Label and value of each matcher, and of each alternative where it is a regular expression. */
+  readonly matchers: readonly (readonly [label: string, value: string])[];
+}
+
+export interface Query {
+  readonly selectors: readonly Selector[];
+  /** Metrics of which a rate or an increase is taken. */
+  readonly counters: readonly string[];
+  /** Labels that the result is grouped by. */
+  readonly groupedBy: readonly string[];
+}
+
+/**
+ * What an expression asks Prometheus for, by Prometheus' own grammar.
+ *
+ * @throws Error where it is no PromQL.
+ */
+export function parsePromQL(expression: string): Query {
+  const selectors: { metric: string; matchers: [string, string][] }[] = [];
+  const counters: string[] = [];
+  const groupedBy: string[] = [];
+  parser.parse(expression).iterate({
+    enter({ type, from, to, node }) {
+      const text = expression.slice(from, to);
+      if (type.isError) throw new Error(`no PromQL at ${from}: ${expression}`);
+      if (type.name === 'VectorSelector')
+        selectors.push({ metric: /^\w+/.exec(text)?.[0] ?? '', matchers: [] });
+      if (type.name === 'UnquotedLabelMatcher') {
+        const [, label = '', values = ''] = /^(\w+)\s*[=!~]+\s*"(.*)"$/.exec(text) ?? [];
+        for (const value of values.split('|')) selectors.at(-1)?.matchers.push([label, value]);
+      }
+      if (type.name === 'LabelName' && node.parent?.name === 'GroupingLabels') groupedBy.push(text);
+      if (type.name === 'FunctionCall') counters.push(/^(?:rate|increase)\(\s*(\w+)/.exec(text)?.[1] ?? '');
+    },
+  });
+  return { selectors, counters: counters.filter((name) => name !== ''), groupedBy };
+}
