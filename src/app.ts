@@ -8,7 +8,7 @@ import { createGraphQLServer } from './graphql/server.ts';
 import { createMetrics } from './http/metrics.ts';
 import { headersToFillIn } from './http/router-secret.ts';
 import { createHttpServer } from './http/server.ts';
-import { type Authorize, createTokenMint } from './onenet/authorization.ts';
+import { createReadyToken, createTokenMint, type TokenSource } from './onenet/authorization.ts';
 import { createBulkhead } from './onenet/bulkhead.ts';
 import { createCircuit } from './onenet/circuit.ts';
 import { createOneNetClient } from './onenet/client.ts';
@@ -43,17 +43,20 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const circuit = createCircuit(monotonicNow, (circuit) =>
     logger.warn({ circuit }, 'circuit to OneNET changed'),
   );
+  const tokens = createTokens(config.credentials);
   const metrics = createMetrics({
     callsInFlight: () => exchange.inFlight,
     callsWaiting: () => bulkhead.waiting,
-    circuitOpen: () => !circuit.isClosed(),
+    circuitState: () => circuit.status,
+    tokenSource: 'token' in config.credentials ? 'ready' : 'minted',
+    tokenExpiry: tokens.expiry,
   });
   const fetchOtaTasks = createOneNetClient({
     exchange,
     bulkhead,
     circuit,
     retryBudget: createRetryBudget(monotonicNow),
-    authorize: createAuthorize(config.credentials),
+    authorize: tokens.authorize,
     observer: metrics,
     now: monotonicNow,
     random: Math.random,
@@ -93,7 +96,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   };
 }
 
-function createAuthorize(credentials: Credentials): Authorize {
-  if ('token' in credentials) return () => credentials.token;
+function createTokens(credentials: Credentials): TokenSource {
+  if ('token' in credentials) return createReadyToken(credentials.token);
   return createTokenMint({ ...credentials, now: Date.now });
 }

@@ -10,6 +10,7 @@ import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import type { Logger } from 'pino';
 
+import { createAnswerReport } from './answer-report.ts';
 import { createBatchExecution } from './batch-execution.ts';
 import type { GraphQLContext } from './context.ts';
 import { createErrorFormatter } from './error-map.ts';
@@ -57,6 +58,7 @@ export function createGraphQLServer({
     formatError,
     logger,
     plugins: [
+      createAnswerReport(),
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginCacheControlDisabled(),

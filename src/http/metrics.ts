@@ -1,13 +1,38 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+import type { ErrorCounts } from '../graphql/answer-report.ts';
+import { ERROR_CODES } from '../graphql/error-map.ts';
+
+/** What became of a GraphQL request, in the order in which they are judged. */
+const OUTCOMES = [
+  /** The client left, or was too slow, before it had the whole answer. */
+  'aborted',
+  /** 503 while the service cannot keep up. */
+  'shed',
+  /** Any other 4xx: the client's own mistake. */
+  'refused',
+  /** Errors and no data. */
+  'failed',
+  /** Data and errors; a device without a task is one. */
+  'partial',
+  'ok',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
 const DOCUMENTED_ERRNOS: ReadonlySet<number> = new Set([0, 2, 4, 7, 12]);
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const CIRCUIT_STATES = ['closed', 'half-open', 'open'] as const;
+/** From a call that a cache could have answered to the longest deadline that can be configured. */
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
 
 /** What is measured when somebody asks, rather than when it changes. */
-export interface Gauges {
+export interface Readings {
   readonly callsInFlight: () => number;
   readonly callsWaiting: () => number;
-  readonly circuitOpen: () => boolean;
+  readonly circuitState: () => (typeof CIRCUIT_STATES)[number];
+  /** Whether tokens are minted here; the other ones somebody has to renew. */
+  readonly tokenSource: 'minted' | 'ready';
+  /** Unix time in seconds, where it is known. */
+  readonly tokenExpiry: () => number | undefined;
 }
 
 export interface Metrics {
@@ -15,22 +40,36 @@ export interface Metrics {
   text(): Promise<string>;
   /** Its media type. */
   readonly contentType: string;
-  request(status: number, durationMs: number): void;
+  requestStarted(): void;
+  requestEnded(outcome: Outcome, status: number, durationMs: number): void;
+  errors(counts: ErrorCounts): void;
   attempt(result: string, errno: number | undefined, durationMs: number): void;
   retry(): void;
 }
 
 /** Every label has a small fixed set of values: no device, no operation text. */
-export function createMetrics({ callsInFlight, callsWaiting, circuitOpen }: Gauges): Metrics {
+export function createMetrics(readings: Readings): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
 
   const requests = new Histogram({
     name: 'onenet_ota_request_duration_seconds',
-    help: 'GraphQL requests by HTTP status, from the first byte of the head to the last of the answer',
-    labelNames: ['status'],
+    help: 'GraphQL requests by outcome, from the first byte of the head to the last of the answer',
+    labelNames: ['outcome'],
     buckets: SECONDS,
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'onenet_ota_requests_refused_total',
+    help: 'GraphQL requests that were refused, by HTTP status',
+    labelNames: ['status'],
+    registers,
+  });
+  const errors = new Counter({
+    name: 'onenet_ota_errors_total',
+    help: 'Errors in the answers to operations by extensions.code',
+    labelNames: ['code'],
     registers,
   });
   const attempts = new Histogram({
@@ -40,9 +79,9 @@ export function createMetrics({ callsInFlight, callsWaiting, circuitOpen }: Gaug
     buckets: SECONDS,
     registers,
   });
-  const errnos = new Counter({
-    name: 'onenet_ota_upstream_errnos_total',
-    help: 'Readable answers by errno; "other" are those that the document does not name',
+  const answers = new Counter({
+    name: 'onenet_ota_upstream_answers_total',
+    help: 'Readable answers of OneNET by errno; "other" are those that the document does not name',
     labelNames: ['errno'],
     registers,
   });
@@ -51,6 +90,8 @@ export function createMetrics({ callsInFlight, callsWaiting, circuitOpen }: Gaug
     help: 'Second attempts',
     registers,
   });
+
+  let underWay = 0;
   const gauge = (name: string, help: string, read: () => number): Gauge =>
     new Gauge({
       name,
@@ -60,19 +101,51 @@ export function createMetrics({ callsInFlight, callsWaiting, circuitOpen }: Gaug
         this.set(read());
       },
     });
-  gauge('onenet_ota_upstream_in_flight', 'Calls to OneNET under way', callsInFlight);
-  gauge('onenet_ota_upstream_waiting', 'Calls to OneNET that wait for a place', callsWaiting);
-  gauge('onenet_ota_upstream_circuit_open', '1 while the circuit is not closed', () => Number(circuitOpen()));
+  gauge('onenet_ota_requests_in_flight', 'GraphQL requests under way', () => underWay);
+  gauge('onenet_ota_upstream_in_flight', 'Calls to OneNET under way', readings.callsInFlight);
+  gauge('onenet_ota_upstream_waiting', 'Calls to OneNET that wait for a place', readings.callsWaiting);
+  new Gauge({
+    name: 'onenet_ota_upstream_circuit_state',
+    help: '1 for the state in which the circuit is',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const current = readings.circuitState();
+      for (const state of CIRCUIT_STATES) this.set({ state }, Number(state === current));
+    },
+  });
+  new Gauge({
+    name: 'onenet_ota_token_expiry_timestamp_seconds',
+    help: 'When the token for OneNET expires; a minted one is renewed by the call that needs it',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      const expiry = readings.tokenExpiry();
+      if (expiry !== undefined) this.set({ source: readings.tokenSource }, expiry);
+    },
+  });
+
+  // What exists from the start has a rate from its first increase.
+  for (const outcome of OUTCOMES) requests.zero({ outcome });
+  for (const code of ERROR_CODES) errors.inc({ code }, 0);
 
   return {
     text: () => registry.metrics(),
     contentType: registry.contentType,
-    request(status, durationMs) {
-      requests.observe({ status }, durationMs / 1000);
+    requestStarted() {
+      underWay++;
+    },
+    requestEnded(outcome, status, durationMs) {
+      underWay--;
+      requests.observe({ outcome }, durationMs / 1000);
+      if (outcome === 'refused') refusals.inc({ status });
+    },
+    errors(counts) {
+      for (const [code, count] of counts) errors.inc({ code }, count);
     },
     attempt(result, errno, durationMs) {
       attempts.observe({ result }, durationMs / 1000);
-      if (errno !== undefined) errnos.inc({ errno: DOCUMENTED_ERRNOS.has(errno) ? String(errno) : 'other' });
+      if (errno !== undefined) answers.inc({ errno: DOCUMENTED_ERRNOS.has(errno) ? String(errno) : 'other' });
     },
     retry() {
       retries.inc();

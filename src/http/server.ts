@@ -5,6 +5,7 @@ import { fastifyApolloHandler } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
+import type { AnswerListener } from '../graphql/answer-report.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import type { Patience } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
@@ -12,6 +13,7 @@ import { serveGraphiQL } from './graphiql.ts';
 import { shedLoad } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
+import { countRequests } from './request-outcome.ts';
 import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
 import { answerPreflight, isStudioPreflight, shareWithStudio } from './studio-origin.ts';
 
@@ -66,6 +68,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   });
   boundDraining(server, requestTimeoutMs + DRAIN_MARGIN_MS);
 
+  const listenerFor = countRequests(server, '/graphql', metrics);
   server.addHook('onRequest', async (request, reply) => {
     const path = request.url.split('?', 1)[0] as string;
     if (!isHost(request.headers.host)) return refuse(reply, 400);
@@ -84,9 +87,6 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
     if (!isReady()) void reply.header('connection', 'close');
     return payload;
-  });
-  server.addHook('onResponse', async (request, reply) => {
-    if (request.routeOptions.url === '/graphql') metrics.request(reply.statusCode, reply.elapsedTime);
   });
   server.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
@@ -120,7 +120,10 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.post(
     '/graphql',
     fastifyApolloHandler(graphql, {
-      context: async (_, reply) => createContext(patienceOf(reply, requestTimeoutMs)),
+      context: async (_, reply): Promise<GraphQLContext & AnswerListener> => ({
+        ...createContext(patienceOf(reply, requestTimeoutMs)),
+        ...listenerFor(reply),
+      }),
     }),
   );
   server.get('/graphql', async (request, reply) => {

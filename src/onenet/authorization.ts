@@ -29,6 +29,13 @@ export function signToken({ productId, accessKey, method }: TokenOptions, expiry
   return `version=${VERSION}&res=${encodeURIComponent(res)}&et=${expiry}&method=${method}&sign=${encodeURIComponent(sign)}`;
 }
 
+/** Where calls get their tokens. */
+export interface TokenSource {
+  readonly authorize: Authorize;
+  /** Unix time in seconds at which the last token expires; undefined where there is none yet or it does not tell. */
+  readonly expiry: () => number | undefined;
+}
+
 /**
  * Mints a token when the first call needs it and again when a fifth of its life is left, so that no call starts with one
  * that expires under way.
@@ -37,16 +44,27 @@ export function signToken({ productId, accessKey, method }: TokenOptions, expiry
  */
 export function createTokenMint(
   options: TokenOptions & { readonly ttlSeconds: number; readonly now: () => number },
-): Authorize {
+): TokenSource {
   let token = '';
+  let expiry: number | undefined;
   let renewAtMs = -Infinity;
-  return () => {
-    const nowMs = options.now();
-    if (nowMs >= renewAtMs) {
-      const expiry = Math.floor(nowMs / 1000) + options.ttlSeconds;
-      token = signToken(options, expiry);
-      renewAtMs = (expiry - options.ttlSeconds / 5) * 1000;
-    }
-    return token;
+  return {
+    authorize() {
+      const nowMs = options.now();
+      if (nowMs >= renewAtMs) {
+        expiry = Math.floor(nowMs / 1000) + options.ttlSeconds;
+        token = signToken(options, expiry);
+        renewAtMs = (expiry - options.ttlSeconds / 5) * 1000;
+      }
+      return token;
+    },
+    expiry: () => expiry,
   };
+}
+
+/** A token that somebody else minted and renews. */
+export function createReadyToken(token: string): TokenSource {
+  const et = new URLSearchParams(token).get('et') ?? '';
+  const expiry = /^[0-9]{1,12}$/.test(et) ? Number(et) : undefined;
+  return { authorize: () => token, expiry: () => expiry };
 }

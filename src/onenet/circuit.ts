@@ -4,7 +4,7 @@ const OPEN_MS = 5000;
 const MIN_ATTEMPTS = 20;
 const FAILURE_SHARE = 0.5;
 
-type CircuitStatus = 'closed' | 'open' | 'half-open';
+export type CircuitStatus = 'closed' | 'open' | 'half-open';
 
 /** What an attempt says of OneNET's health; nothing, where the caller broke it off. */
 export type Verdict = 'success' | 'failure' | 'nothing';
@@ -13,8 +13,8 @@ export type Verdict = 'success' | 'failure' | 'nothing';
 type Pass = 'attempt' | 'probe';
 
 export interface Circuit {
-  /** Whether attempts go out freely. */
-  isClosed(): boolean;
+  /** Only while it is closed do attempts go out freely. */
+  readonly status: CircuitStatus;
   /** Lets an attempt through unless the circuit is open; while it is half open, only one is under way, the probe. */
   enter(): Pass | undefined;
   leave(pass: Pass, verdict: Verdict): void;
@@ -43,7 +43,9 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
   }
 
   return {
-    isClosed: () => status === 'closed',
+    get status() {
+      return status;
+    },
     enter() {
       if (status === 'closed') return 'attempt';
       if (status === 'half-open' || now() < openUntilMs) return undefined;

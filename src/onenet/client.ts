@@ -118,7 +118,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
           delayMs === undefined ||
           signal.aborted ||
           now() + delayMs >= endsAtMs ||
-          !circuit.isClosed() ||
+          circuit.status !== 'closed' ||
           !retryBudget.take()
         ) {
           settle(index, outcome);
@@ -127,7 +127,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
         const timer = setTimeout(() => {
           underWay.delete(breakOff);
           // Meanwhile others may have found OneNET ill: what this call itself was told says more than that.
-          if (!circuit.isClosed()) {
+          if (circuit.status !== 'closed') {
             settle(index, outcome);
           } else {
             observer.retry();

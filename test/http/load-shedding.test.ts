@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
+import { scrape, valueOf } from '../metrics-text.ts';
 import { askEntities, devices, entitiesQuery, type Service, startBoth } from '../service.ts';
 
 const SELECTION = 'otaTask(type: FOTA) { size }';
@@ -72,5 +73,9 @@ describe('a service that cannot keep up', () => {
     expect(statuses.filter((status) => status === 503).length).toBeGreaterThanOrEqual(50);
     expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(1000);
     expect(new Set(statuses)).toEqual(new Set([200, 503]));
+    const shed = { outcome: 'shed' };
+    expect(valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', shed)).toBe(
+      statuses.filter((status) => status === 503).length + 1,
+    );
   }, 60_000);
 });

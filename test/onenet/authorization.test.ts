@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createTokenMint, type SignMethod, signToken } from '../../src/onenet/authorization.ts';
+import {
+  createReadyToken,
+  createTokenMint,
+  type SignMethod,
+  signToken,
+} from '../../src/onenet/authorization.ts';
 import { createUniformFleet } from '../../src/simulator/fleet.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { CREDENTIALS } from '../service.ts';
@@ -50,13 +55,8 @@ describe('the token mint', () => {
   /** A mint and the clock that it looks at. */
   function startMint(ttlSeconds = TTL_SECONDS, startMs = START_MS) {
     const clock = { ms: startMs };
-    const authorize = createTokenMint({
-      ...CREDENTIALS,
-      method: 'sha256',
-      ttlSeconds,
-      now: () => clock.ms,
-    });
-    return { authorize, clock };
+    const mint = createTokenMint({ ...CREDENTIALS, method: 'sha256', ttlSeconds, now: () => clock.ms });
+    return { ...mint, clock };
   }
 
   function expiryOf(token: string): number {
@@ -99,6 +99,16 @@ describe('the token mint', () => {
     },
   );
 
+  it('tells when its token expires, once there is one', () => {
+    const { authorize, expiry, clock } = startMint();
+    expect(expiry()).toBeUndefined();
+    const first = authorize();
+    expect(expiry()).toBe(expiryOf(first));
+    clock.ms += 800_000;
+    expect(expiryOf(authorize())).toBe(1_700_000_800 + TTL_SECONDS);
+    expect(expiry()).toBe(1_700_000_800 + TTL_SECONDS);
+  });
+
   it('keeps the renewed token as long as the first', () => {
     const { authorize, clock } = startMint();
     const first = authorize();
@@ -130,6 +140,22 @@ describe('the token mint', () => {
   });
 });
 
+describe('a ready token', () => {
+  it('is given as it is, and tells when it expires', () => {
+    const token = signToken({ ...CREDENTIALS, method: 'sha256' }, 1_537_255_523);
+    const { authorize, expiry } = createReadyToken(token);
+    expect([authorize(), expiry()]).toEqual([token, 1_537_255_523]);
+  });
+
+  it.each(['token', 'et', 'et=', 'et=soon', 'et=-1', 'et=1e9', 'et=15372555230000', 'met=1537255523'])(
+    'tells nothing where it does not say so in the documented way: %s',
+    (token) => {
+      const { authorize, expiry } = createReadyToken(token);
+      expect([authorize(), expiry()]).toEqual([token, undefined]);
+    },
+  );
+});
+
 describe('a OneNET that checks signatures', () => {
   async function startOneNet(now: () => number = Date.now): Promise<Simulator> {
     const onenet = await createSimulator({
@@ -149,7 +175,7 @@ describe('a OneNET that checks signatures', () => {
 
   it.each(METHODS)('accepts a token that was minted with %s', async (method) => {
     const onenet = await startOneNet();
-    const authorize = createTokenMint({ ...CREDENTIALS, method, ttlSeconds: 60, now: Date.now });
+    const { authorize } = createTokenMint({ ...CREDENTIALS, method, ttlSeconds: 60, now: Date.now });
     const [outcome] = await startClientOf(onenet, authorize)([REQUEST], signal);
     expect(outcome).toMatchObject({ token: expect.stringMatching(/^ota_\w{20}$/) });
     expect(onenet.calls[0]?.headers.authorization).toBe(authorize());
@@ -160,7 +186,7 @@ describe('a OneNET that checks signatures', () => {
     ['another product', { productId: '321321' }],
   ])('refuses a token of %s', async (_, wrong) => {
     const onenet = await startOneNet();
-    const authorize = createTokenMint({
+    const { authorize } = createTokenMint({
       ...CREDENTIALS,
       ...wrong,
       method: 'sha256',
@@ -179,12 +205,17 @@ describe('a OneNET that checks signatures', () => {
   it('refuses a token that has expired, and accepts what the mint gives at that time', async () => {
     let nowMs = 1_700_000_000_000;
     const onenet = await startOneNet(() => nowMs);
-    const mint = createTokenMint({ ...CREDENTIALS, method: 'sha256', ttlSeconds: 60, now: () => nowMs });
-    const old = mint();
+    const { authorize } = createTokenMint({
+      ...CREDENTIALS,
+      method: 'sha256',
+      ttlSeconds: 60,
+      now: () => nowMs,
+    });
+    const old = authorize();
     nowMs += 60_000;
     const [withOld] = await startClientOf(onenet, () => old)([REQUEST], signal);
     expect(withOld).toMatchObject({ name: 'OneNetRefusedError', refusal: 'unauthorized' });
-    const [withNew] = await startClientOf(onenet, mint)([REQUEST], signal);
+    const [withNew] = await startClientOf(onenet, authorize)([REQUEST], signal);
     expect(withNew).toHaveProperty('token');
   });
 });
