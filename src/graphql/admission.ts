@@ -1,5 +1,8 @@
+import type { GraphQLError } from 'graphql';
+
 import type { Admission, GraphQLContext } from './context.ts';
 import { readReference } from './device-reference.ts';
+import { badUserInput, operationTooLarge } from './error-map.ts';
 import { pairId } from './loader.ts';
 import type { PlannedEntities } from './operation-plan.ts';
 
@@ -34,7 +37,19 @@ export function admitOperation(
     sum(({ tasks }) => tasks.length) <= maxTasks &&
     sum(({ values }) => values) <= Math.max(VALUES_ALWAYS_ALLOWED, maxTasks * VALUES_PER_TASK) &&
     countPairs(requested, maxDeviceTasks, addressWanted) <= maxDeviceTasks;
-  return { admitted, errorsLeft: maxTasks };
+  return { admitted, refuse: admitted ? badUserInput : operationTooLarge, errorsLeft: maxTasks };
+}
+
+/** For an operation that cannot be planned. */
+export function refuseOperation(
+  { message }: GraphQLError,
+  { maxDeviceTasks }: Pick<GraphQLContext, 'maxDeviceTasks'>,
+): Admission {
+  return {
+    admitted: false,
+    refuse: () => badUserInput(message),
+    errorsLeft: maxDeviceTasks * DUPLICATION_ALLOWED,
+  };
 }
 
 /** Distinct pairs, counted until there are too many; those with an address wanted are added to `addressWanted`. */

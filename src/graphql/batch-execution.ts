@@ -16,13 +16,14 @@ import { type DeviceTaskKey, downloadUrl, isAbsent, type OtaTask, type OtaTaskOu
 import { admitOperation } from './admission.ts';
 import type { GraphQLContext } from './context.ts';
 import { readReference } from './device-reference.ts';
-import { badUserInput, type FormatError, loadFailed, operationTooLarge, taskAbsent } from './error-map.ts';
+import { type FormatError, loadFailed, taskAbsent } from './error-map.ts';
 import { pairId } from './loader.ts';
 import {
   type OperationPlan,
   type PlannedEntities,
   type PlannedField,
   planOperation,
+  type PlanSource,
 } from './operation-plan.ts';
 
 /** graphql-js' own limit for the errors of an operation's variables. */
@@ -64,8 +65,8 @@ export function createBatchExecution(
           for (const definition of document.definitions) {
             if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments[definition.name.value] = definition;
           }
-          const plan = planOperation({ schema, operation, fragments, variableValues: coerced });
-          if (!isPlain(plan)) return null;
+          const plan = tryToPlan({ schema, operation, fragments, variableValues: coerced });
+          if (plan === undefined || !isPlain(plan)) return null;
           const singleResult = await executePlan(plan, contextValue, formatError);
           if (singleResult === undefined) return null;
           return { body: { kind: 'single', singleResult }, http: { headers: new HeaderMap() } };
@@ -73,6 +74,14 @@ export function createBatchExecution(
       };
     },
   };
+}
+
+function tryToPlan(source: PlanSource): OperationPlan | undefined {
+  try {
+    return planOperation(source);
+  } catch {
+    return undefined;
+  }
 }
 
 /** As a key of an object this one alone is special. */
@@ -92,7 +101,6 @@ async function executePlan(
   const admission = admitOperation(entities, context);
   if (admission === undefined) return undefined;
   const outcomes = admission.admitted ? await loadOutcomes(entities, context) : NONE;
-  const refuse = admission.admitted ? badUserInput : operationTooLarge;
 
   const errors: GraphQLFormattedError[] = [];
   const data: Json = {};
@@ -102,7 +110,7 @@ async function executePlan(
     data[key] = representations.map((representation, index) => {
       const device = admission.admitted ? readReference(representation) : undefined;
       if (device === undefined) {
-        if (admission.errorsLeft-- > 0) report(refuse(), locations, [key, index]);
+        if (admission.errorsLeft-- > 0) report(admission.refuse(), locations, [key, index]);
         return null;
       }
       const entity: Json = {};

@@ -1,10 +1,10 @@
-import type { GraphQLFieldResolver } from 'graphql';
+import type { GraphQLError, GraphQLFieldResolver, GraphQLResolveInfo } from 'graphql';
 
-import { admitOperation } from './admission.ts';
-import type { GraphQLContext } from './context.ts';
+import { admitOperation, refuseOperation } from './admission.ts';
+import type { Admission, GraphQLContext } from './context.ts';
 import { readReference } from './device-reference.ts';
-import { badUserInput, operationTooLarge, tooManyRepresentations } from './error-map.ts';
-import { planOperation } from './operation-plan.ts';
+import { tooManyRepresentations } from './error-map.ts';
+import { type OperationPlan, planOperation } from './operation-plan.ts';
 
 /**
  * Resolves `Query._entities` in place of `@apollo/subgraph`'s own resolver, in which one bad representation nulls the
@@ -15,12 +15,21 @@ export const resolveEntities: GraphQLFieldResolver<
   GraphQLContext,
   { representations: unknown[] }
 > = (_, { representations }, context, info) => {
-  context.admission ??= admitOperation(planOperation(info).entities, context);
+  context.admission ??= admit(info, context);
   const { admission } = context;
   if (admission === undefined) throw tooManyRepresentations();
-  const refuse = admission.admitted ? badUserInput : operationTooLarge;
   return representations.map((representation) => {
     const device = admission.admitted ? readReference(representation) : undefined;
-    return device ?? (admission.errorsLeft-- > 0 ? refuse() : null);
+    return device ?? (admission.errorsLeft-- > 0 ? admission.refuse() : null);
   });
 };
+
+function admit(info: GraphQLResolveInfo, context: GraphQLContext): Admission | undefined {
+  let plan: OperationPlan;
+  try {
+    plan = planOperation(info);
+  } catch (error) {
+    return refuseOperation(error as GraphQLError, context);
+  }
+  return admitOperation(plan.entities, context);
+}

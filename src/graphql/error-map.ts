@@ -29,7 +29,17 @@ const MESSAGES = {
 
 type ErrorCode = keyof typeof MESSAGES;
 
+/** Every code that an error of an operation carries, Apollo Server's own for a malformed one included. */
+export const ERROR_CODES: readonly string[] = [
+  ...Object.keys(MESSAGES),
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'BAD_REQUEST',
+];
+
 interface Details {
+  readonly message?: string | undefined;
   readonly retryable?: boolean;
   readonly errno?: number | undefined;
   readonly key?: DeviceTaskKey;
@@ -38,9 +48,9 @@ interface Details {
 
 function graphQLError(
   code: ErrorCode,
-  { retryable = false, errno, key, originalError }: Details = {},
+  { message = MESSAGES[code], retryable = false, errno, key, originalError }: Details = {},
 ): GraphQLError {
-  return new GraphQLError(MESSAGES[code], {
+  return new GraphQLError(message, {
     originalError,
     extensions: {
       code,
@@ -51,9 +61,9 @@ function graphQLError(
   });
 }
 
-/** For a representation that cannot be a device. */
-export function badUserInput(): GraphQLError {
-  return graphQLError('BAD_USER_INPUT');
+/** For a representation that cannot be a device, unless a message says what else is wrong. */
+export function badUserInput(message?: string): GraphQLError {
+  return graphQLError('BAD_USER_INPUT', { message });
 }
 
 export function operationTooLarge(): GraphQLError {
@@ -98,12 +108,15 @@ const MAX_MESSAGE_LENGTH = 500;
 /** graphql-js hints at the schema in the last sentence of a message. */
 const HINT = / ?Did you mean [^]*$/;
 
-/** graphql-js gives up with this after fifty bad values in an operation's variables; alone of these, Apollo gives it no code. */
-const TOO_MANY_VARIABLE_ERRORS = 'Too many errors processing variables, error limit reached.';
+/** What graphql-js says of the values that an operation runs with; alone of all that it says, Apollo gives it no code. */
+const BAD_VALUES =
+  /^(?:Too many errors processing variables, error limit reached\.|Argument ".*" must not be null\.)/;
 
-function withCodeOfVariables(formatted: GraphQLFormattedError): GraphQLFormattedError {
-  if (!formatted.message.startsWith(TOO_MANY_VARIABLE_ERRORS)) return formatted;
-  return { ...formatted, extensions: { ...formatted.extensions, code: 'BAD_USER_INPUT' } };
+function withCodeOfValues(formatted: GraphQLFormattedError, cause: unknown): GraphQLFormattedError {
+  const isBadValue =
+    cause instanceof GraphQLError && cause.originalError === undefined && BAD_VALUES.test(cause.message);
+  if (!isBadValue) return formatted;
+  return { ...formatted, extensions: { ...formatted.extensions, code: 'BAD_USER_INPUT', retryable: false } };
 }
 
 export type FormatError = (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
@@ -122,12 +135,12 @@ export function createErrorFormatter({
   readonly logger: Logger;
 }): FormatError {
   return (formattedByApollo, error) => {
-    const formatted = withCodeOfVariables(formattedByApollo);
+    const cause = unwrapResolverError(error);
+    const formatted = withCodeOfValues(formattedByApollo, cause);
     if (formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') {
       const message = hints ? formatted.message : formatted.message.replace(HINT, '');
       return { ...formatted, message: message.slice(0, MAX_MESSAGE_LENGTH) };
     }
-    const cause = unwrapResolverError(error);
     const original = cause instanceof GraphQLError ? cause.originalError : cause;
     logger.error({ err: original ?? cause, path: formatted.path }, 'unforeseen error, masked');
     return {

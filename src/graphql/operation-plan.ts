@@ -63,7 +63,11 @@ interface PlannedTask {
   readonly ofAbsent: readonly Planned[];
 }
 
-/** Plans an operation of the subgraph's schema, which has no fields but these. */
+/**
+ * Plans an operation of the subgraph's schema, which has no fields but these.
+ *
+ * @throws GraphQLError where a variable is null and an argument must not be; validation permits it if the variable has a default.
+ */
 export function planOperation(source: PlanSource): OperationPlan {
   const { schema, operation } = source;
   const query = schema.getQueryType() as GraphQLObjectType;

@@ -157,6 +157,38 @@ describe('the answer to a batch', () => {
   });
 
   it.each([
+    ['of a field', '_entities(representations: $r) { ... on Device { id otaTask(type: $null) { size } } }'],
+    [
+      'of a directive',
+      '_entities(representations: $r) { ... on Device { otaTask(type: FOTA) { size @skip(if: $null) } } }',
+    ],
+  ])(
+    'is null and an error for each entity where the argument %s is null against its type',
+    async (_, field) => {
+      const service = await start();
+      const type = field.includes('@skip') ? 'Boolean = false' : 'OtaTaskType = FOTA';
+      const query = `query ($r: [_Any!]!, $null: ${type}) { ${field} }`;
+      const r = REPRESENTATIONS.slice(0, 2);
+      const { status, body } = await expectEqual(service, query, { r, null: null });
+      expect([status, body.data]).toEqual([200, { _entities: [null, null] }]);
+      for (const [index, { message, path, extensions }] of body.errors.entries()) {
+        expect(message).toMatch(/^Argument "(?:type|if)" of non-null type ".*" must not be null\.$/);
+        expect([path, extensions]).toEqual([
+          ['_entities', index],
+          { code: 'BAD_USER_INPUT', retryable: false },
+        ]);
+      }
+    },
+  );
+
+  it('is null where the argument of a directive at the root is', async () => {
+    const service = await start();
+    const query = 'query ($nil: Boolean = true) { __typename @skip(if: $nil) }';
+    const { status, body } = await expectEqual(service, query, { nil: null });
+    expect([status, body.data, body.errors[0].extensions.code]).toEqual([200, null, 'BAD_USER_INPUT']);
+  });
+
+  it.each([
     ['missing', {}],
     ['null', { r: null }],
     ['a null among them', { r: [null, { __typename: 'Device', id: 'd0' }] }],
