@@ -1,10 +1,9 @@
-import type { GraphQLError } from 'graphql';
-
+import type { DeviceTaskKey } from '../ota-task.ts';
 import type { Admission, GraphQLContext } from './context.ts';
-import { readReference } from './device-reference.ts';
-import { badUserInput, operationTooLarge } from './error-map.ts';
+import { deviceIdIn } from './device-reference.ts';
+import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
 import { pairId } from './loader.ts';
-import type { PlannedEntities } from './operation-plan.ts';
+import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 
 /** Representations times task fields may be this many times the pairs that an operation may ask for. */
 const DUPLICATION_ALLOWED = 10;
@@ -14,6 +13,8 @@ const VALUES_PER_TASK = 20;
 const VALUES_ALWAYS_ALLOWED = 20_000;
 /** A body holds fewer representations than this; only who repeats them under many aliases has more. */
 const MAX_REPRESENTATIONS = 100_000;
+
+type Limits = Pick<GraphQLContext, 'maxDeviceTasks' | 'addressWanted'>;
 
 /**
  * Looks at all `_entities` fields of an operation together: what they ask for must be within the limits before the first call goes
@@ -25,47 +26,51 @@ const MAX_REPRESENTATIONS = 100_000;
  * @returns Nothing when the operation repeats its representations so often that even nulls for them are too much.
  */
 export function admitOperation(
-  requested: readonly PlannedEntities[],
-  { maxDeviceTasks, addressWanted }: Pick<GraphQLContext, 'maxDeviceTasks' | 'addressWanted'>,
+  { entities }: OperationPlan,
+  variableValues: Readonly<Record<string, unknown>>,
+  limits: Limits,
 ): Admission | undefined {
-  const maxTasks = maxDeviceTasks * DUPLICATION_ALLOWED;
+  const maxTasks = limits.maxDeviceTasks * DUPLICATION_ALLOWED;
   const sum = (count: (field: PlannedEntities) => number): number =>
-    requested.reduce((total, field) => total + field.representations.length * count(field), 0);
+    entities.reduce(
+      (total, field) => total + field.representationsIn(variableValues).length * count(field),
+      0,
+    );
 
   if (sum(() => 1) > Math.max(MAX_REPRESENTATIONS, maxTasks * DUPLICATION_ALLOWED)) return undefined;
-  const admitted =
-    sum(({ tasks }) => tasks.length) <= maxTasks &&
-    sum(({ values }) => values) <= Math.max(VALUES_ALWAYS_ALLOWED, maxTasks * VALUES_PER_TASK) &&
-    countPairs(requested, maxDeviceTasks, addressWanted) <= maxDeviceTasks;
-  return { admitted, refuse: admitted ? badUserInput : operationTooLarge, errorsLeft: maxTasks };
+  const isTooMuch =
+    sum(({ tasks }) => tasks.length) > maxTasks ||
+    sum(({ values }) => values) > Math.max(VALUES_ALWAYS_ALLOWED, maxTasks * VALUES_PER_TASK);
+  const pairs = isTooMuch ? undefined : collectPairs(entities, variableValues, limits);
+  return pairs === undefined
+    ? refuseOperation(OPERATION_TOO_LARGE, limits)
+    : { pairs, fault: BAD_USER_INPUT, errorsLeft: maxTasks };
 }
 
-/** For an operation that cannot be planned. */
-export function refuseOperation(
-  { message }: GraphQLError,
-  { maxDeviceTasks }: Pick<GraphQLContext, 'maxDeviceTasks'>,
-): Admission {
-  return {
-    admitted: false,
-    refuse: () => badUserInput(message),
-    errorsLeft: maxDeviceTasks * DUPLICATION_ALLOWED,
-  };
+/** For an operation of which no entity is resolved. */
+export function refuseOperation(fault: Fault, { maxDeviceTasks }: Pick<Limits, 'maxDeviceTasks'>): Admission {
+  return { pairs: undefined, fault, errorsLeft: maxDeviceTasks * DUPLICATION_ALLOWED };
 }
 
-/** Distinct pairs, counted until there are too many; those with an address wanted are added to `addressWanted`. */
-function countPairs(requested: readonly PlannedEntities[], max: number, addressWanted: Set<string>): number {
-  const pairs = new Set<string>();
-  for (const { representations, tasks } of requested) {
-    for (const representation of representations) {
-      const device = readReference(representation);
-      if (device === undefined) continue;
-      for (const task of tasks) {
-        const pair = pairId({ deviceId: device.id, type: task.type });
-        pairs.add(pair);
-        if (task.withAddress) addressWanted.add(pair);
+/** Distinct pairs by id, unless there are too many; those with an address wanted are added to `addressWanted`. */
+function collectPairs(
+  entities: readonly PlannedEntities[],
+  variableValues: Readonly<Record<string, unknown>>,
+  { maxDeviceTasks, addressWanted }: Limits,
+): Map<string, DeviceTaskKey> | undefined {
+  const pairs = new Map<string, DeviceTaskKey>();
+  for (const { representationsIn, tasks } of entities) {
+    for (const representation of representationsIn(variableValues)) {
+      const deviceId = deviceIdIn(representation);
+      if (deviceId === undefined) continue;
+      for (const { type, withAddress } of tasks) {
+        const key = { deviceId, type };
+        const pair = pairId(key);
+        pairs.set(pair, key);
+        if (withAddress) addressWanted.add(pair);
       }
-      if (pairs.size > max) return pairs.size;
+      if (pairs.size > maxDeviceTasks) return undefined;
     }
   }
-  return pairs.size;
+  return pairs;
 }

@@ -1,13 +1,13 @@
-import type { GraphQLError } from 'graphql';
-
-import type { FetchOtaTasks, Patience } from '../ota-task.ts';
+import type { DeviceTaskKey, FetchOtaTasks, Patience } from '../ota-task.ts';
+import type { Fault } from './error-map.ts';
 import { createOtaTaskLoader, type OtaTaskLoader, pairId } from './loader.ts';
 
 /** What is known of a whole operation before any of its entities is resolved. */
 export interface Admission {
-  readonly admitted: boolean;
-  /** Makes the error of an entity that is not resolved. */
-  readonly refuse: () => GraphQLError;
+  /** The distinct pairs that it asks for, by id; undefined where none of its entities may be resolved. */
+  readonly pairs: ReadonlyMap<string, DeviceTaskKey> | undefined;
+  /** For entities that are not resolved. */
+  readonly fault: Fault;
   /** How many more entities may carry an error of their own: the answer's size stays bounded. */
   errorsLeft: number;
 }

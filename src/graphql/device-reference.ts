@@ -6,9 +6,9 @@ export interface DeviceReference {
   readonly id: string;
 }
 
-/** The device that a representation refers to; `_Any` lets any JSON through, so nothing of it is taken on trust. */
-export function readReference(representation: unknown): DeviceReference | undefined {
+/** The id of the device that a representation refers to; `_Any` lets any JSON through, so nothing is taken on trust. */
+export function deviceIdIn(representation: unknown): string | undefined {
   if (typeof representation !== 'object' || representation === null) return undefined;
   const { __typename, id } = representation as Readonly<Record<string, unknown>>;
-  return __typename === 'Device' && isDeviceId(id) ? { __typename, id } : undefined;
+  return __typename === 'Device' && isDeviceId(id) ? id : undefined;
 }

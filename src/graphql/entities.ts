@@ -2,8 +2,8 @@ import type { GraphQLError, GraphQLFieldResolver, GraphQLResolveInfo } from 'gra
 
 import { admitOperation, refuseOperation } from './admission.ts';
 import type { Admission, GraphQLContext } from './context.ts';
-import { readReference } from './device-reference.ts';
-import { tooManyRepresentations } from './error-map.ts';
+import { deviceIdIn, type DeviceReference } from './device-reference.ts';
+import { badArgument, graphQLError, tooManyRepresentations } from './error-map.ts';
 import { type OperationPlan, planOperation } from './operation-plan.ts';
 
 /**
@@ -19,8 +19,9 @@ export const resolveEntities: GraphQLFieldResolver<
   const { admission } = context;
   if (admission === undefined) throw tooManyRepresentations();
   return representations.map((representation) => {
-    const device = admission.admitted ? readReference(representation) : undefined;
-    return device ?? (admission.errorsLeft-- > 0 ? admission.refuse() : null);
+    const id = admission.pairs && deviceIdIn(representation);
+    if (id !== undefined) return { __typename: 'Device', id } satisfies DeviceReference;
+    return admission.errorsLeft-- > 0 ? graphQLError(admission.fault) : null;
   });
 };
 
@@ -29,7 +30,7 @@ function admit(info: GraphQLResolveInfo, context: GraphQLContext): Admission | u
   try {
     plan = planOperation(info);
   } catch (error) {
-    return refuseOperation(error as GraphQLError, context);
+    return refuseOperation(badArgument(error as GraphQLError), context);
   }
-  return admitOperation(plan.entities, context);
+  return admitOperation(plan, info.variableValues, context);
 }

@@ -1,6 +1,5 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import type { Logger } from 'pino';
 
 import {
   ERRNO_INTERNAL,
@@ -9,7 +8,7 @@ import {
   OneNetUnreachableError,
   OneNetUnreadableError,
 } from '../onenet/errors.ts';
-import type { DeviceTaskKey, OtaTaskAbsent } from '../ota-task.ts';
+import type { DeviceTaskKey, OtaTaskAbsent, OtaTaskType } from '../ota-task.ts';
 
 const MESSAGES = {
   OTA_INVALID_TYPE: 'OneNET does not accept this task type for the device.',
@@ -38,36 +37,72 @@ export const ERROR_CODES: readonly string[] = [
   'BAD_REQUEST',
 ];
 
+/** What an error says, wherever in an answer it stands. */
+export interface Fault {
+  readonly message: string;
+  readonly extensions: {
+    readonly code: ErrorCode;
+    readonly errno?: number;
+    readonly retryable: boolean;
+    readonly deviceId?: string;
+    readonly otaType?: OtaTaskType;
+  };
+  /** What is masked by it, to be logged. */
+  readonly cause?: Error;
+}
+
 interface Details {
-  readonly message?: string | undefined;
+  readonly message?: string;
   readonly retryable?: boolean;
   readonly errno?: number | undefined;
   readonly key?: DeviceTaskKey;
-  readonly originalError?: Error;
 }
 
-function graphQLError(
-  code: ErrorCode,
-  { message = MESSAGES[code], retryable = false, errno, key, originalError }: Details = {},
-): GraphQLError {
-  return new GraphQLError(message, {
-    originalError,
+function fault(code: ErrorCode, details: Details = {}): Fault {
+  const { message = MESSAGES[code], retryable = false, errno, key } = details;
+  return {
+    message,
     extensions: {
       code,
       ...(errno === undefined ? {} : { errno }),
       retryable,
       ...(key === undefined ? {} : { deviceId: key.deviceId, otaType: key.type }),
     },
-  });
+  };
 }
 
-/** For a representation that cannot be a device, unless a message says what else is wrong. */
-export function badUserInput(message?: string): GraphQLError {
-  return graphQLError('BAD_USER_INPUT', { message });
+/** For a representation that cannot be a device. */
+export const BAD_USER_INPUT = fault('BAD_USER_INPUT');
+
+export const OPERATION_TOO_LARGE = fault('OPERATION_TOO_LARGE');
+
+/** For values of arguments that graphql-js does not accept. */
+export function badArgument({ message }: GraphQLError): Fault {
+  return fault('BAD_USER_INPUT', { message });
 }
 
-export function operationTooLarge(): GraphQLError {
-  return graphQLError('OPERATION_TOO_LARGE');
+/** For a field on which having no task is an error. */
+export function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): Fault {
+  return fault(reason === 'NO_TASK' ? 'OTA_TASK_NOT_FOUND' : 'OTA_TOKEN_EXPIRED', { errno, key });
+}
+
+/** For whatever error a load ended in. */
+export function loadFailed(error: Error, key: DeviceTaskKey): Fault {
+  if (error instanceof OneNetRefusedError) {
+    const { retryable, errno } = error;
+    return fault(refusalCode(error), { retryable, errno, key });
+  }
+  if (error instanceof OneNetUnreachableError) {
+    const { retryable, reason } = error;
+    return fault(reason === 'timeout' ? 'ONENET_TIMEOUT' : 'ONENET_UNAVAILABLE', { retryable, key });
+  }
+  if (error instanceof OneNetUnreadableError) return fault('ONENET_BAD_RESPONSE', { key });
+  return { ...fault('INTERNAL_SERVER_ERROR', { key }), cause: error };
+}
+
+/** For graphql-js to place in an answer. */
+export function graphQLError({ message, extensions, cause }: Fault): GraphQLError {
+  return new GraphQLError(message, { extensions, originalError: cause });
 }
 
 /** For what no router sends, and what even the shape that suits routers would be too large for. */
@@ -75,25 +110,6 @@ export function tooManyRepresentations(): GraphQLError {
   return new GraphQLError('The operation repeats its representations too often.', {
     extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
   });
-}
-
-/** For a field on which having no task is an error. */
-export function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): GraphQLError {
-  return graphQLError(reason === 'NO_TASK' ? 'OTA_TASK_NOT_FOUND' : 'OTA_TOKEN_EXPIRED', { errno, key });
-}
-
-/** For whatever error a load ended in. */
-export function loadFailed(error: Error, key: DeviceTaskKey): GraphQLError {
-  if (error instanceof OneNetRefusedError) {
-    const { retryable, errno } = error;
-    return graphQLError(refusalCode(error), { retryable, errno, key });
-  }
-  if (error instanceof OneNetUnreachableError) {
-    const { retryable, reason } = error;
-    return graphQLError(reason === 'timeout' ? 'ONENET_TIMEOUT' : 'ONENET_UNAVAILABLE', { retryable, key });
-  }
-  if (error instanceof OneNetUnreadableError) return graphQLError('ONENET_BAD_RESPONSE', { key });
-  return graphQLError('INTERNAL_SERVER_ERROR', { key, originalError: error });
 }
 
 function refusalCode({ refusal, errno }: OneNetRefusedError): ErrorCode {
@@ -119,21 +135,25 @@ function withCodeOfValues(formatted: GraphQLFormattedError, cause: unknown): Gra
   return { ...formatted, extensions: { ...formatted.extensions, code: 'BAD_USER_INPUT', retryable: false } };
 }
 
-export type FormatError = (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+/** An error that was not made here and is not the client's own mistake. */
+export interface Unforeseen {
+  readonly err: unknown;
+  readonly path?: readonly (string | number)[] | undefined;
+}
 
 /**
- * The last gate that every error of every answer passes: what was not made here and is not the client's own mistake is
- * masked, and what is masked is logged.
+ * The last gate that every error of an answer by Apollo Server passes: what is unforeseen is masked, and what is masked
+ * is reported.
  *
  * @param options.hints Whether messages may hint at the schema.
  */
 export function createErrorFormatter({
   hints,
-  logger,
+  report,
 }: {
   readonly hints: boolean;
-  readonly logger: Logger;
-}): FormatError {
+  readonly report: (unforeseen: Unforeseen) => void;
+}): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
   return (formattedByApollo, error) => {
     const cause = unwrapResolverError(error);
     const formatted = withCodeOfValues(formattedByApollo, cause);
@@ -142,7 +162,7 @@ export function createErrorFormatter({
       return { ...formatted, message: message.slice(0, MAX_MESSAGE_LENGTH) };
     }
     const original = cause instanceof GraphQLError ? cause.originalError : cause;
-    logger.error({ err: original ?? cause, path: formatted.path }, 'unforeseen error, masked');
+    report({ err: original ?? cause, path: formatted.path });
     return {
       ...formatted,
       message: MESSAGES.INTERNAL_SERVER_ERROR,

@@ -3,14 +3,17 @@ import {
   type FragmentDefinitionNode,
   getArgumentValues,
   getDirectiveValues,
+  getLocation,
   GraphQLIncludeDirective,
   type GraphQLObjectType,
   type GraphQLSchema,
   GraphQLSkipDirective,
   Kind,
   type OperationDefinitionNode,
+  print,
   type SelectionNode,
   type SelectionSetNode,
+  type SourceLocation,
 } from 'graphql';
 
 import type { OtaTaskType } from '../ota-task.ts';
@@ -38,11 +41,15 @@ interface Planned {
   /** In the answer. */
   readonly key: string;
   readonly name: string;
-  readonly nodes: readonly FieldNode[];
 }
 
-export interface PlannedEntities extends Planned {
-  readonly representations: readonly unknown[];
+interface Located extends Planned {
+  readonly locations: readonly SourceLocation[];
+}
+
+export interface PlannedEntities extends Located {
+  /** Finds its representations among the variables of a request. */
+  readonly representationsIn: (variableValues: Readonly<Record<string, unknown>>) => readonly unknown[];
   readonly fields: readonly PlannedField[];
   readonly tasks: readonly PlannedTask[];
   /** Values that each representation adds to the answer. */
@@ -50,7 +57,7 @@ export interface PlannedEntities extends Planned {
 }
 
 /** A field of a device: `id` or `__typename`, or one with a task. */
-export interface PlannedField extends Planned {
+export interface PlannedField extends Located {
   readonly task: PlannedTask | undefined;
 }
 
@@ -79,15 +86,43 @@ export function planOperation(source: PlanSource): OperationPlan {
 }
 
 function planEntities(nodes: MergedField, query: GraphQLObjectType, source: PlanSource): PlannedEntities {
-  const { representations } = argumentsOf(query, nodes[0], source) as { representations: unknown[] };
   const device = source.schema.getType('Device') as GraphQLObjectType;
   const fields = collectFields(selectionSets(nodes), device, source).map((merged) => ({
-    ...planned(merged),
+    ...located(merged),
     task: merged[0].selectionSet === undefined ? undefined : planTask(merged, device, source),
   }));
   const tasks = fields.flatMap(({ task }) => task ?? []);
   const values = tasks.reduce((sum, { ofTask }) => sum + ofTask.length, fields.length);
-  return { ...planned(nodes), representations, fields, tasks, values };
+  return {
+    ...located(nodes),
+    representationsIn: planRepresentations(nodes[0], query, source),
+    fields,
+    tasks,
+    values,
+  };
+}
+
+function planRepresentations(
+  node: FieldNode,
+  query: GraphQLObjectType,
+  source: PlanSource,
+): PlannedEntities['representationsIn'] {
+  const value = node.arguments?.find(({ name }) => name.value === 'representations')?.value;
+  if (value?.kind === Kind.VARIABLE) {
+    const name = value.name.value;
+    if (representationVariables(source.operation).includes(name)) {
+      return (variableValues) => variableValues[name] as unknown[];
+    }
+  }
+  const { representations } = argumentsOf(query, node, source) as { representations: unknown[] };
+  return () => representations;
+}
+
+/** Variables that hold nothing but representations, whatever their values are: no plan depends on them. */
+export function representationVariables({ variableDefinitions = [] }: OperationDefinitionNode): string[] {
+  return variableDefinitions
+    .filter(({ type, defaultValue }) => defaultValue === undefined && print(type) === '[_Any!]!')
+    .map(({ variable }) => variable.name.value);
 }
 
 /** The fields of a device that select something of what they answer are those with a task. */
@@ -102,9 +137,13 @@ function planTask(nodes: MergedField, device: GraphQLObjectType, source: PlanSou
   return { type, withAddress: ofTask.some(({ name }) => ADDRESS_FIELDS.has(name)), ofTask, ofAbsent };
 }
 
-function planned(nodes: MergedField): Planned {
-  const [{ alias, name }] = nodes;
-  return { key: (alias ?? name).value, name: name.value, nodes };
+function planned([{ alias, name }]: MergedField): Planned {
+  return { key: (alias ?? name).value, name: name.value };
+}
+
+function located(nodes: MergedField): Located {
+  const locations = nodes.flatMap(({ loc }) => (loc === undefined ? [] : getLocation(loc.source, loc.start)));
+  return { ...planned(nodes), locations };
 }
 
 /** Nodes with one response key; they are executed as one field. */

@@ -1,14 +1,14 @@
 import type { Resolvers } from '../__generated__/resolvers.ts';
 import { type DeviceTaskKey, downloadUrl, isAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import type { GraphQLContext } from './context.ts';
-import { loadFailed, taskAbsent } from './error-map.ts';
+import { graphQLError, loadFailed, taskAbsent } from './error-map.ts';
 
 export const resolvers: Resolvers = {
   Device: {
     otaTask: async ({ id }, { type }, context) => {
       const key = { deviceId: id, type };
       const outcome = await load(key, context);
-      if (isAbsent(outcome)) throw taskAbsent(outcome, key);
+      if (isAbsent(outcome)) throw graphQLError(taskAbsent(outcome, key));
       return outcome;
     },
     otaTaskResult: ({ id }, { type }, context) => load({ deviceId: id, type }, context),
@@ -21,6 +21,6 @@ async function load(key: DeviceTaskKey, { loader }: GraphQLContext): Promise<Ota
   try {
     return await loader.load(key);
   } catch (error) {
-    throw loadFailed(error as Error, key);
+    throw graphQLError(loadFailed(error as Error, key));
   }
 }

@@ -13,7 +13,7 @@ import type { Logger } from 'pino';
 import { createAnswerReport } from './answer-report.ts';
 import { createBatchExecution } from './batch-execution.ts';
 import type { GraphQLContext } from './context.ts';
-import { createErrorFormatter } from './error-map.ts';
+import { createErrorFormatter, type Unforeseen } from './error-map.ts';
 import { exampleOperation } from './example-operation.ts';
 import { validationRules } from './validation-rules.ts';
 import { createSchema } from './schema.ts';
@@ -41,7 +41,7 @@ export function createGraphQLServer({
   logger,
 }: GraphQLServerOptions): ApolloServer<GraphQLContext> {
   const schema = createSchema();
-  const formatError = createErrorFormatter({ hints: sandbox, logger });
+  const report = (unforeseen: Unforeseen): void => logger.error(unforeseen, 'unforeseen error, masked');
   return new ApolloServer<GraphQLContext>({
     schema,
     introspection: sandbox,
@@ -55,7 +55,7 @@ export function createGraphQLServer({
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
     parseOptions: { maxLexicalTokens: MAX_TOKENS },
-    formatError,
+    formatError: createErrorFormatter({ hints: sandbox, report }),
     logger,
     plugins: [
       createAnswerReport(),
@@ -73,7 +73,7 @@ export function createGraphQLServer({
             includeCookies: false,
           })
         : ApolloServerPluginLandingPageDisabled(),
-      createBatchExecution(schema, formatError),
+      createBatchExecution(schema, report),
     ],
   });
 }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 
 import { type ApolloServer, HeaderMap } from '@apollo/server';
-import { fastifyApolloHandler } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
@@ -10,6 +9,7 @@ import type { GraphQLContext } from '../graphql/context.ts';
 import type { Patience } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
 import { serveGraphiQL } from './graphiql.ts';
+import { createGraphQLHandler } from './graphql-handler.ts';
 import { shedLoad } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
@@ -119,12 +119,10 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   server.post(
     '/graphql',
-    fastifyApolloHandler(graphql, {
-      context: async (_, reply): Promise<GraphQLContext & AnswerListener> => ({
-        ...createContext(patienceOf(reply, requestTimeoutMs)),
-        ...listenerFor(reply),
-      }),
-    }),
+    createGraphQLHandler<GraphQLContext & AnswerListener>(graphql, (_, reply) => ({
+      ...createContext(patienceOf(reply, requestTimeoutMs)),
+      ...listenerFor(reply),
+    })),
   );
   server.get('/graphql', async (request, reply) => {
     if (!isForPage(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
