@@ -71,7 +71,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   await graphql.start();
   const http = createHttpServer({
     graphql,
-    createContext: (patience) => createContext({ fetchOtaTasks, maxDeviceTasks, patience }),
+    createContext: (requester) => createContext({ fetchOtaTasks, maxDeviceTasks, requester }),
     requestTimeoutMs,
     routerSecret,
     sandbox,

@@ -50,23 +50,25 @@ export function isAbsent(outcome: OtaTaskOutcome): outcome is OtaTaskAbsent {
   return 'reason' in outcome;
 }
 
-/** How long somebody waits for an answer. */
-export interface Patience {
-  /** Aborts when the deadline passes (its reason is a `TimeoutError`) or when whoever waits has left. */
-  readonly signal: AbortSignal;
+/** Who waits for an answer, and how long. */
+export interface Requester {
   /** When the deadline passes, in milliseconds of `performance.now()`. */
   readonly endsAtMs: number;
+  /** Why nobody waits any longer: the deadline has passed, or whoever waited has left. */
+  ended(): 'late' | 'gone' | undefined;
+  /** Has `callback` called when nobody waits any longer. */
+  onEnd(callback: () => void): void;
 }
 
 /**
  * Asks for the tasks of one operation's devices, each of them once.
  *
- * Resolves to one outcome or error for each request, in the order of the requests; never rejects. When patience ends,
- * what is not there yet ends in an error at once.
+ * Resolves to one outcome or error for each request, in the order of the requests; never rejects. When nobody
+ * waits any longer, what is not there yet ends in an error at once.
  */
 export type FetchOtaTasks = (
   requests: readonly OtaTaskRequest[],
-  patience: Patience,
+  requester: Requester,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
 
 const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;

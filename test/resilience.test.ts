@@ -13,6 +13,7 @@ import {
   type Simulator,
   type SimulatorOptions,
 } from '../src/simulator/simulator.ts';
+import { scrape, valueOf } from './metrics-text.ts';
 import { httpAnswer, type RawConnection, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
 import { SELF_SIGNED } from './onenet/self-signed.ts';
 import {
@@ -52,10 +53,12 @@ async function codesOf(service: ServiceProcess, ...deviceIds: readonly string[])
   return (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code);
 }
 
-async function metric(service: ServiceProcess, name: string): Promise<number> {
-  const { body } = await request(new URL('/metrics', service.url));
-  const line = (await body.text()).split('\n').find((candidate) => candidate.startsWith(`${name} `));
-  return Number(line?.split(' ')[1]);
+async function metric(
+  service: ServiceProcess,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  return valueOf(await scrape(service), name, labels) ?? NaN;
 }
 
 describe('an upstream that misbehaves on the wire', () => {
@@ -299,7 +302,7 @@ describe('a second attempt', () => {
     expect(await codesOf(service, ...ids(200), ...ids(90, 'bad'))).toHaveLength(90);
     expect(onenet.calls.length - 290).toBeLessThanOrEqual(39);
     expect(onenet.calls.length - 290).toBeGreaterThanOrEqual(30);
-    expect(await metric(service, 'onenet_ota_upstream_circuit_open')).toBe(0);
+    expect(await metric(service, 'onenet_ota_upstream_circuit_state', { state: 'open' })).toBe(0);
   });
 });
 
@@ -311,7 +314,7 @@ describe('the circuit', () => {
     });
     expect(new Set(await codesOf(service, ...ids(100)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
     expect(onenet.calls.length).toBeLessThan(100 + 20);
-    expect(await metric(service, 'onenet_ota_upstream_circuit_open')).toBe(1);
+    expect(await metric(service, 'onenet_ota_upstream_circuit_state', { state: 'open' })).toBe(1);
 
     onenet.resetCalls();
     const started = performance.now();

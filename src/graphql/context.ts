@@ -1,4 +1,4 @@
-import type { DeviceTaskKey, FetchOtaTasks, Patience } from '../ota-task.ts';
+import type { DeviceTaskKey, FetchOtaTasks, Requester } from '../ota-task.ts';
 import type { Fault } from './error-map.ts';
 import { createOtaTaskLoader, type OtaTaskLoader, pairId } from './loader.ts';
 
@@ -26,15 +26,15 @@ export interface GraphQLContext {
 export interface ContextOptions {
   readonly fetchOtaTasks: FetchOtaTasks;
   readonly maxDeviceTasks: number;
-  readonly patience: Patience;
+  readonly requester: Requester;
 }
 
-export function createContext({ fetchOtaTasks, maxDeviceTasks, patience }: ContextOptions): GraphQLContext {
+export function createContext({ fetchOtaTasks, maxDeviceTasks, requester }: ContextOptions): GraphQLContext {
   const addressWanted = new Set<string>();
   const loader = createOtaTaskLoader((keys) =>
     fetchOtaTasks(
       keys.map((key) => ({ ...key, withAddress: addressWanted.has(pairId(key)) })),
-      patience,
+      requester,
     ),
   );
   return { loader, maxDeviceTasks, addressWanted };

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 
 import type { AnswerListener } from '../graphql/answer-report.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import type { Patience } from '../ota-task.ts';
+import type { Requester } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
 import { serveGraphiQL } from './graphiql.ts';
 import { createGraphQLHandler } from './graphql-handler.ts';
@@ -14,6 +14,7 @@ import { shedLoad } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
 import { countRequests } from './request-outcome.ts';
+import { createRequester } from './requester.ts';
 import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
 import { answerPreflight, isStudioPreflight, shareWithStudio } from './studio-origin.ts';
 
@@ -29,7 +30,7 @@ const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$
 
 export interface HttpServerOptions {
   readonly graphql: ApolloServer<GraphQLContext>;
-  readonly createContext: (patience: Patience) => GraphQLContext;
+  readonly createContext: (requester: Requester) => GraphQLContext;
   readonly requestTimeoutMs: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
@@ -120,7 +121,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.post(
     '/graphql',
     createGraphQLHandler<GraphQLContext & AnswerListener>(graphql, (_, reply) => ({
-      ...createContext(patienceOf(reply, requestTimeoutMs)),
+      ...createContext(createRequester(reply, requestTimeoutMs)),
       ...listenerFor(reply),
     })),
   );
@@ -187,19 +188,6 @@ async function sendLandingPage(
       'x-content-type-options': 'nosniff',
     })
     .send(page.body.kind === 'complete' ? page.body.string : page.body.asyncIterator);
-}
-
-/** One timer and one listener a request; `AbortSignal.any` and `AbortSignal.timeout` outlive the requests they are for. */
-function patienceOf({ raw }: FastifyReply, timeoutMs: number): Patience {
-  const controller = new AbortController();
-  const deadline = setTimeout(() => {
-    controller.abort(new DOMException('the request took too long', 'TimeoutError'));
-  }, timeoutMs);
-  raw.once('close', () => {
-    clearTimeout(deadline);
-    if (!raw.writableFinished) controller.abort();
-  });
-  return { signal: controller.signal, endsAtMs: performance.now() + timeoutMs };
 }
 
 /**

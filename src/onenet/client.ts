@@ -41,18 +41,17 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
   const { exchange, bulkhead, circuit, retryBudget, authorize, observer, now, random } = options;
 
   // Callbacks within, and one promise for the batch: with promises for each call, those were a quarter of its cost.
-  return (requests, { signal, endsAtMs }) =>
+  return (requests, requester) =>
     new Promise((resolve) => {
       const outcomes = new Array<OtaTaskOutcome | Error | undefined>(requests.length).fill(undefined);
       let missing = requests.length;
-      /** What has to be broken off when patience ends; and, to the bulkhead, who asks. */
+      /** What has to be broken off when nobody waits any longer; and, to the bulkhead, who asks. */
       const underWay: BreakOffs = new Set();
 
       if (missing === 0) finish();
-      else if (signal.aborted) giveUp();
+      else if (requester.ended() !== undefined) giveUp();
       else {
-        // One listener for the whole batch: a thousand of them on one signal cost more than the calls.
-        signal.addEventListener('abort', giveUp);
+        requester.onEnd(giveUp);
         requests.forEach((_, index) => {
           retryBudget.countCall();
           enter(index, false);
@@ -60,13 +59,12 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
       }
 
       function finish(): void {
-        signal.removeEventListener('abort', giveUp);
         resolve(outcomes as (OtaTaskOutcome | Error)[]);
       }
 
       function giveUp(): void {
         bulkhead.abandon(underWay);
-        const error = cancellation(signal);
+        const error = new OneNetUnreachableError(requester.ended() === 'late' ? 'timeout' : 'canceled');
         requests.forEach((_, index) => settle(index, error));
         for (const breakOff of [...underWay]) breakOff(error);
       }
@@ -116,8 +114,8 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
         const delayMs = outcome instanceof Error ? retryDelayMs(outcome, random) : undefined;
         if (
           delayMs === undefined ||
-          signal.aborted ||
-          now() + delayMs >= endsAtMs ||
+          requester.ended() !== undefined ||
+          now() + delayMs >= requester.endsAtMs ||
           circuit.status !== 'closed' ||
           !retryBudget.take()
         ) {
@@ -188,10 +186,4 @@ function decode(body: Buffer): OtaTaskOutcome | Error {
   } catch (error) {
     return error as Error;
   }
-}
-
-function cancellation(signal: AbortSignal): OneNetUnreachableError {
-  const reason: unknown = signal.reason;
-  const late = reason instanceof DOMException && reason.name === 'TimeoutError';
-  return new OneNetUnreachableError(late ? 'timeout' : 'canceled');
 }

@@ -43,5 +43,13 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
     now,
     random: Math.random,
   });
-  return (requests, signal, endsAtMs = Infinity) => fetch(requests, { signal, endsAtMs });
+  return (requests, signal, endsAtMs = Infinity) =>
+    fetch(requests, {
+      endsAtMs,
+      ended() {
+        if (!signal.aborted) return undefined;
+        return (signal.reason as Error).name === 'TimeoutError' ? 'late' : 'gone';
+      },
+      onEnd: (callback) => signal.addEventListener('abort', callback),
+    });
 }
