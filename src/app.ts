@@ -68,10 +68,11 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     federatedTrace: routerSecret !== undefined,
     logger,
   });
-  await graphql.start();
+  await graphql.apollo.start();
   const http = createHttpServer({
     graphql,
-    createContext: (requester) => createContext({ fetchOtaTasks, maxDeviceTasks, requester }),
+    createContext: (requester, onAnswer) =>
+      createContext({ fetchOtaTasks, maxDeviceTasks, requester, onAnswer }),
     requestTimeoutMs,
     routerSecret,
     sandbox,
@@ -90,7 +91,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       ready = false;
       await delay(config.drainDelayMs);
       await http.close();
-      await graphql.stop();
+      await graphql.apollo.stop();
       await exchange.close();
     },
   };

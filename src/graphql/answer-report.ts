@@ -1,5 +1,5 @@
 import type { ApolloServerPlugin } from '@apollo/server';
-import type { GraphQLFormattedError } from 'graphql';
+import type { FormattedExecutionResult, GraphQLFormattedError } from 'graphql';
 
 import type { GraphQLContext } from './context.ts';
 import { ERROR_CODES } from './error-map.ts';
@@ -10,24 +10,28 @@ type AnswerKind = 'ok' | 'partial' | 'failed';
 /** How many errors of an answer carry each code; a code that is not one of `ERROR_CODES` is `other`. */
 export type ErrorCounts = ReadonlyMap<string, number>;
 
-/** What a request's context may carry beside what its resolvers share. */
-export interface AnswerListener {
-  readonly onAnswer?: (kind: AnswerKind, errors: ErrorCounts) => void;
-}
+/** Is told how an operation was answered. */
+export type OnAnswer = (kind: AnswerKind, errors: ErrorCounts) => void;
 
 const KNOWN_CODES: ReadonlySet<unknown> = new Set(ERROR_CODES);
 const NO_ERRORS: ErrorCounts = new Map();
 
-/** Tells how each operation was answered. An answer can hold ten thousand errors, so they are counted here, by code. */
-export function createAnswerReport(): ApolloServerPlugin<GraphQLContext & AnswerListener> {
+/** Tells how an operation was answered. An answer can hold ten thousand errors, so they are counted here, by code. */
+export function reportAnswer(
+  { data, errors }: Pick<FormattedExecutionResult, 'data' | 'errors'>,
+  { onAnswer }: GraphQLContext,
+): void {
+  if (errors === undefined) onAnswer('ok', NO_ERRORS);
+  else onAnswer(data ? 'partial' : 'failed', countByCode(errors));
+}
+
+/** Tells it of all that Apollo Server answers. */
+export function createAnswerReport(): ApolloServerPlugin<GraphQLContext> {
   return {
     async requestDidStart() {
       return {
-        async willSendResponse({ contextValue: { onAnswer }, response: { body } }) {
-          if (body.kind !== 'single') return;
-          const { data, errors } = body.singleResult;
-          if (errors === undefined) onAnswer?.('ok', NO_ERRORS);
-          else onAnswer?.(data ? 'partial' : 'failed', countByCode(errors));
+        async willSendResponse({ contextValue, response: { body } }) {
+          if (body.kind === 'single') reportAnswer(body.singleResult, contextValue);
         },
       };
     },

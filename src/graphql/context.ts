@@ -1,4 +1,5 @@
 import type { DeviceTaskKey, FetchOtaTasks, Requester } from '../ota-task.ts';
+import type { OnAnswer } from './answer-report.ts';
 import type { Fault } from './error-map.ts';
 import { createOtaTaskLoader, type OtaTaskLoader, pairId } from './loader.ts';
 
@@ -19,6 +20,7 @@ export interface GraphQLContext {
   readonly maxDeviceTasks: number;
   /** Ids of the pairs of which somebody wants to know where the package can be pulled from. */
   readonly addressWanted: Set<string>;
+  readonly onAnswer: OnAnswer;
   /** Set by the first `_entities` field that is resolved, for the whole operation. */
   admission?: Admission | undefined;
 }
@@ -27,9 +29,15 @@ export interface ContextOptions {
   readonly fetchOtaTasks: FetchOtaTasks;
   readonly maxDeviceTasks: number;
   readonly requester: Requester;
+  readonly onAnswer: OnAnswer;
 }
 
-export function createContext({ fetchOtaTasks, maxDeviceTasks, requester }: ContextOptions): GraphQLContext {
+export function createContext({
+  fetchOtaTasks,
+  maxDeviceTasks,
+  requester,
+  onAnswer,
+}: ContextOptions): GraphQLContext {
   const addressWanted = new Set<string>();
   const loader = createOtaTaskLoader((keys) =>
     fetchOtaTasks(
@@ -37,5 +45,5 @@ export function createContext({ fetchOtaTasks, maxDeviceTasks, requester }: Cont
       requester,
     ),
   );
-  return { loader, maxDeviceTasks, addressWanted };
+  return { loader, maxDeviceTasks, addressWanted, onAnswer };
 }

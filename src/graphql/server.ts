@@ -11,7 +11,7 @@ import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin
 import type { Logger } from 'pino';
 
 import { createAnswerReport } from './answer-report.ts';
-import { createBatchExecution } from './batch-execution.ts';
+import { type BatchExecution, createBatchExecution } from './batch-execution.ts';
 import type { GraphQLContext } from './context.ts';
 import { createErrorFormatter, type Unforeseen } from './error-map.ts';
 import { exampleOperation } from './example-operation.ts';
@@ -31,6 +31,12 @@ export interface GraphQLServerOptions {
   readonly logger: Logger;
 }
 
+export interface GraphQLServer {
+  readonly apollo: ApolloServer<GraphQLContext>;
+  /** Where it answers, Apollo Server would answer the same. */
+  readonly answerKnown: BatchExecution['answerKnown'];
+}
+
 /**
  * Apollo Server with every choice made here: as it comes, several of them depend on `NODE_ENV` and `APOLLO_*` variables.
  */
@@ -39,10 +45,11 @@ export function createGraphQLServer({
   sandboxHeaders,
   federatedTrace,
   logger,
-}: GraphQLServerOptions): ApolloServer<GraphQLContext> {
+}: GraphQLServerOptions): GraphQLServer {
   const schema = createSchema();
   const report = (unforeseen: Unforeseen): void => logger.error(unforeseen, 'unforeseen error, masked');
-  return new ApolloServer<GraphQLContext>({
+  const { plugin, answerKnown } = createBatchExecution(schema, report);
+  const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: sandbox,
     hideSchemaDetailsFromClientErrors: !sandbox,
@@ -73,7 +80,8 @@ export function createGraphQLServer({
             includeCookies: false,
           })
         : ApolloServerPluginLandingPageDisabled(),
-      createBatchExecution(schema, report),
+      plugin,
     ],
   });
+  return { apollo, answerKnown };
 }

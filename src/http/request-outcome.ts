@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import type { AnswerListener } from '../graphql/answer-report.ts';
+import type { OnAnswer } from '../graphql/answer-report.ts';
 import type { Metrics, Outcome } from './metrics.ts';
 
 /**
@@ -13,7 +13,7 @@ export function countRequests(
   server: FastifyInstance,
   graphqlPath: string,
   metrics: Metrics,
-): (reply: FastifyReply) => Required<AnswerListener> {
+): (reply: FastifyReply) => OnAnswer {
   const answers = new WeakMap<FastifyReply, Outcome>();
 
   server.addHook('onRequest', (request, reply, done) => {
@@ -25,12 +25,10 @@ export function countRequests(
     }
     done();
   });
-  return (reply) => ({
-    onAnswer(kind, errors) {
-      answers.set(reply, kind);
-      metrics.errors(errors);
-    },
-  });
+  return (reply) => (kind, errors) => {
+    answers.set(reply, kind);
+    metrics.errors(errors);
+  };
 }
 
 function isFor(path: string, { is404, routeOptions, url }: FastifyRequest): boolean {

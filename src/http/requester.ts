@@ -5,7 +5,7 @@ import type { Requester } from '../ota-task.ts';
 /**
  * Whoever waits for an answer: until the deadline, or until the connection closes.
  *
- * Not an `AbortSignal`: making one and listening to it costs a seventh of all that is done for a request of one device.
+ * Not an `AbortSignal`: making one and listening to it is a tenth of what a request of one device costs.
  *
  * @param timeoutMs From now.
  */

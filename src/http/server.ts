@@ -4,8 +4,9 @@ import { type ApolloServer, HeaderMap } from '@apollo/server';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
-import type { AnswerListener } from '../graphql/answer-report.ts';
+import type { OnAnswer } from '../graphql/answer-report.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
+import type { GraphQLServer } from '../graphql/server.ts';
 import type { Requester } from '../ota-task.ts';
 import { decompress } from './decompress.ts';
 import { serveGraphiQL } from './graphiql.ts';
@@ -29,8 +30,8 @@ const DRAIN_MARGIN_MS = 5000;
 const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 
 export interface HttpServerOptions {
-  readonly graphql: ApolloServer<GraphQLContext>;
-  readonly createContext: (requester: Requester) => GraphQLContext;
+  readonly graphql: GraphQLServer;
+  readonly createContext: (requester: Requester, onAnswer: OnAnswer) => GraphQLContext;
   readonly requestTimeoutMs: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
@@ -69,7 +70,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   });
   boundDraining(server, requestTimeoutMs + DRAIN_MARGIN_MS);
 
-  const listenerFor = countRequests(server, '/graphql', metrics);
+  const onAnswerTo = countRequests(server, '/graphql', metrics);
   server.addHook('onRequest', async (request, reply) => {
     const path = request.url.split('?', 1)[0] as string;
     if (!isHost(request.headers.host)) return refuse(reply, 400);
@@ -120,14 +121,13 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   server.post(
     '/graphql',
-    createGraphQLHandler<GraphQLContext & AnswerListener>(graphql, (_, reply) => ({
-      ...createContext(createRequester(reply, requestTimeoutMs)),
-      ...listenerFor(reply),
-    })),
+    createGraphQLHandler(graphql, (reply) =>
+      createContext(createRequester(reply, requestTimeoutMs), onAnswerTo(reply)),
+    ),
   );
   server.get('/graphql', async (request, reply) => {
     if (!isForPage(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
-    return sandbox ? sendLandingPage(graphql, reply) : refuse(reply, 404);
+    return sandbox ? sendLandingPage(graphql.apollo, reply) : refuse(reply, 404);
   });
   if (sandbox) {
     server.options('/graphql', (request, reply) =>

@@ -34,6 +34,7 @@ async function expectEqual(
 ): Promise<Answer> {
   const secret = { 'router-authorization': SECRET };
   const batch = await post(service.url, query, variables, secret);
+  const again = await post(service.url, query, variables, secret);
   const plain = await post(service.url, query, variables, {
     ...secret,
     'apollo-federation-include-trace': 'ftv1',
@@ -41,6 +42,7 @@ async function expectEqual(
   if (plain.status === 200) expect(plain.body.extensions.ftv1).toBeTypeOf('string');
   expect(batch.body.extensions).toBeUndefined();
   expect(content(batch)).toEqual(content(plain));
+  expect(again).toEqual(batch);
   return batch;
 }
 
