@@ -29,7 +29,7 @@ export interface App {
 
 /** The composition root: the only place that constructs anything. */
 export async function createApp(config: Config, logger: Logger): Promise<App> {
-  const { host, port, maxDeviceTasks, requestTimeoutMs, routerSecret, sandbox } = config;
+  const { host, port, maxDeviceTasks, requestTimeoutMs, cacheMaxAgeSeconds, routerSecret, sandbox } = config;
   let ready = false;
 
   const exchange = createExchange({
@@ -66,6 +66,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     sandboxHeaders: headersToFillIn(routerSecret),
     // While a secret is set, whoever reaches GraphQL has given it.
     federatedTrace: routerSecret !== undefined,
+    cacheMaxAgeSeconds,
     logger,
   });
   await graphql.apollo.start();

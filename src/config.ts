@@ -14,6 +14,8 @@ export interface Config {
   readonly onenetTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly maxDeviceTasks: number;
+  /** How long caches may keep an answer without errors; 0 is not at all. */
+  readonly cacheMaxAgeSeconds: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
   readonly drainDelayMs: number;
@@ -98,6 +100,7 @@ const VARIABLES = {
   ONENET_TIMEOUT_MS: integer(50, 60_000)(OPTIONAL),
   REQUEST_TIMEOUT_MS: integer(50, 60_000)({ default: 10_000 }),
   MAX_DEVICE_TASKS: integer(1, 100_000)({ default: 1000 }),
+  CACHE_MAX_AGE_SECONDS: integer(0, 86_400)({ default: 0 }),
   ROUTER_SECRET: matching(SECRET, 'must be 16 or more characters of visible ASCII')(OPTIONAL),
   SANDBOX: flag({ default: false }),
   DRAIN_DELAY_MS: integer(0, 60_000)({ default: 0 }),
@@ -140,6 +143,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     onenetTimeoutMs: variables.ONENET_TIMEOUT_MS ?? Math.min(3000, variables.REQUEST_TIMEOUT_MS),
     requestTimeoutMs: variables.REQUEST_TIMEOUT_MS,
     maxDeviceTasks: variables.MAX_DEVICE_TASKS,
+    cacheMaxAgeSeconds: variables.CACHE_MAX_AGE_SECONDS,
     routerSecret: variables.ROUTER_SECRET,
     sandbox: variables.SANDBOX,
     drainDelayMs: variables.DRAIN_DELAY_MS,

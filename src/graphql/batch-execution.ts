@@ -31,26 +31,36 @@ export interface BatchExecution {
    * Answers the body of a request whose operation the plugin has met before, without Apollo Server, whose pipeline is a
    * third of what a request of one device costs.
    *
-   * @returns The body of the answer, or nothing where Apollo Server has to answer.
+   * @returns The answer, or nothing where Apollo Server has to answer.
    */
-  readonly answerKnown: (body: unknown, context: GraphQLContext) => Promise<string | undefined>;
+  readonly answerKnown: (body: unknown, context: GraphQLContext) => Promise<KnownAnswer | undefined>;
+}
+
+interface KnownAnswer {
+  readonly body: string;
+  readonly cacheControl: string | undefined;
+}
+
+interface BatchOptions {
+  readonly schema: GraphQLSchema;
+  /** 0 where nothing is to be said to caches. */
+  readonly cacheMaxAgeSeconds: number;
+  readonly report: (unforeseen: Unforeseen) => void;
 }
 
 /**
  * Answers what routers send, operations of `_entities` alone, from their plan. graphql-js, which walks every field of
  * every entity, would cost as much again as all the rest; it does whatever is left to it, and traced requests.
  */
-export function createBatchExecution(
-  schema: GraphQLSchema,
-  report: (unforeseen: Unforeseen) => void,
-): BatchExecution {
+export function createBatchExecution({ schema, cacheMaxAgeSeconds, report }: BatchOptions): BatchExecution {
   const planOf = createPlanCache(schema);
   const known = createKnownOperations(planOf);
 
   const plugin: ApolloServerPlugin<GraphQLContext> = {
     async requestDidStart({ metrics }) {
       return {
-        async responseForOperation({ source, document, operation, request, contextValue }) {
+        async responseForOperation(requested) {
+          const { source, document, operation, request, contextValue } = requested;
           // Someone else instruments each field. And whatever its type says, an operation that is named but not there is
           // undefined here.
           if (metrics.captureTraces === true || !(operation as OperationDefinitionNode | undefined))
@@ -61,20 +71,34 @@ export function createBatchExecution(
           known.remember(source, document, operation);
           const singleResult = await executePlan(plan, variables, contextValue, report);
           if (singleResult === undefined) return null;
+          // Where graphql-js executes, the resolver of the entities gives this hint.
+          if (plan.entities.length > 0) {
+            requested.overallCachePolicy.restrict({ maxAge: cacheMaxAgeSeconds, scope: 'PRIVATE' });
+          }
           return { body: { kind: 'single', singleResult }, http: { headers: new HeaderMap() } };
         },
       };
     },
   };
 
-  async function answerKnown(body: unknown, context: GraphQLContext): Promise<string | undefined> {
+  /** As Apollo Server writes it. */
+  function cacheControl({ entities }: OperationPlan, { errors }: BatchResult): string | undefined {
+    if (cacheMaxAgeSeconds === 0) return undefined;
+    return errors === undefined && entities.length > 0
+      ? `max-age=${cacheMaxAgeSeconds}, private`
+      : 'no-store';
+  }
+
+  async function answerKnown(body: unknown, context: GraphQLContext): Promise<KnownAnswer | undefined> {
     const found = known.find(body);
     if (found === undefined) return undefined;
     const result = await executePlan(found.plan, found.variables, context, report);
     if (result === undefined) return undefined;
     reportAnswer(result, context);
-    // As Apollo Server writes it.
-    return `${JSON.stringify({ errors: result.errors, data: result.data })}\n`;
+    return {
+      body: `${JSON.stringify({ errors: result.errors, data: result.data })}\n`,
+      cacheControl: cacheControl(found.plan, result),
+    };
   }
 
   return { plugin, answerKnown };

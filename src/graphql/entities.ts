@@ -1,3 +1,4 @@
+import { maybeCacheControlFromInfo } from '@apollo/cache-control-types';
 import type { GraphQLError, GraphQLFieldResolver, GraphQLResolveInfo } from 'graphql';
 
 import { admitOperation, refuseOperation } from './admission.ts';
@@ -17,6 +18,8 @@ export const resolveEntities: GraphQLFieldResolver<
 > = (_, { representations }, context, info) => {
   context.admission ??= admit(info, context);
   const { admission } = context;
+  // Not by directive: its type would become part of every supergraph, and its arguments cannot be configured.
+  maybeCacheControlFromInfo(info)?.cacheHint.restrict({ scope: 'PRIVATE' });
   if (admission === undefined) throw tooManyRepresentations();
   return representations.map((representation) => {
     const id = admission.pairs && deviceIdIn(representation);

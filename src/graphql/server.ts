@@ -1,4 +1,5 @@
 import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginCacheControl } from '@apollo/server/plugin/cacheControl';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -28,6 +29,8 @@ export interface GraphQLServerOptions {
   readonly sandboxHeaders: Readonly<Record<string, string>>;
   /** Whether requests that ask for Apollo's federated trace get it. */
   readonly federatedTrace: boolean;
+  /** How long caches may keep an answer without errors, each user's for that user; 0 is not at all. */
+  readonly cacheMaxAgeSeconds: number;
   readonly logger: Logger;
 }
 
@@ -44,11 +47,12 @@ export function createGraphQLServer({
   sandbox,
   sandboxHeaders,
   federatedTrace,
+  cacheMaxAgeSeconds,
   logger,
 }: GraphQLServerOptions): GraphQLServer {
   const schema = createSchema();
   const report = (unforeseen: Unforeseen): void => logger.error(unforeseen, 'unforeseen error, masked');
-  const { plugin, answerKnown } = createBatchExecution(schema, report);
+  const { plugin, answerKnown } = createBatchExecution({ schema, cacheMaxAgeSeconds, report });
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: sandbox,
@@ -68,7 +72,9 @@ export function createGraphQLServer({
       createAnswerReport(),
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
-      ApolloServerPluginCacheControlDisabled(),
+      cacheMaxAgeSeconds === 0
+        ? ApolloServerPluginCacheControlDisabled()
+        : ApolloServerPluginCacheControl({ defaultMaxAge: cacheMaxAgeSeconds }),
       federatedTrace
         ? ApolloServerPluginInlineTrace({ includeErrors: { unmodified: true } })
         : ApolloServerPluginInlineTraceDisabled(),

@@ -28,7 +28,10 @@ export function createGraphQLHandler(
     const contentType = contentTypes.get(accept);
     if (contentType !== undefined && !('apollo-federation-include-trace' in request.headers)) {
       const answer = await answerKnown(request.body, context);
-      if (answer !== undefined) return reply.header('content-type', contentType).send(answer);
+      if (answer !== undefined) {
+        if (answer.cacheControl !== undefined) void reply.header('cache-control', answer.cacheControl);
+        return reply.header('content-type', contentType).send(answer.body);
+      }
     }
 
     const headers = new HeaderMap();

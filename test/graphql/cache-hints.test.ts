@@ -1,0 +1,66 @@
+import { request } from 'undici';
+import { describe, expect, it } from 'vitest';
+
+import { faultByName } from '../fault-by-name.ts';
+import { devices, entitiesQuery, type Service, startBoth } from '../service.ts';
+
+const SECRET = 'a-secret-of-the-router';
+const TASK = entitiesQuery('otaTask(type: FOTA) { size token }');
+const RESULT = entitiesQuery('otaTaskResult(type: FOTA) { __typename ... on OtaTaskAbsent { reason } }');
+
+/** How an answer may be kept: the same at first, when the operation is known, and when it is executed field by field. */
+async function cacheControl(
+  { url }: Service,
+  query: string,
+  ...ids: readonly string[]
+): Promise<string | string[] | undefined> {
+  const [first, ...others] = await Promise.all(
+    [{}, {}, { 'apollo-federation-include-trace': 'ftv1' }].map(async (trace) => {
+      const { headers, body } = await request(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'router-authorization': SECRET, ...trace },
+        body: JSON.stringify({ query, variables: { representations: devices(...ids) } }),
+      });
+      await body.dump();
+      return headers['cache-control'];
+    }),
+  );
+  for (const other of others) expect(other).toBe(first);
+  return first;
+}
+
+function start(environment: Record<string, string>): Promise<Service> {
+  return startBoth({ fault: faultByName }, { ROUTER_SECRET: SECRET, ...environment });
+}
+
+describe('caches', () => {
+  it('are told nothing unless somebody says how long they may keep an answer', async () => {
+    const service = await start({});
+    expect(await cacheControl(service, TASK, 'd1')).toBeUndefined();
+    expect(await cacheControl(service, TASK, 'errno-4')).toBeUndefined();
+  });
+
+  it.each([
+    ['a task', TASK, 'd1'],
+    ['a task or its absence', RESULT, 'd1'],
+    ['an absence that is data', RESULT, 'errno-4'],
+    ['nothing but ids', entitiesQuery('id'), 'd1'],
+  ])('may keep %s for so long, for the user who asked and for nobody else', async (_, query, id) => {
+    const service = await start({ CACHE_MAX_AGE_SECONDS: '5' });
+    expect(await cacheControl(service, query, id)).toBe('max-age=5, private');
+  });
+
+  it('may keep the schema for anybody', async () => {
+    const service = await start({ CACHE_MAX_AGE_SECONDS: '5' });
+    expect(await cacheControl(service, '{ _service { sdl } }')).toBe('max-age=5, public');
+  });
+
+  it.each([
+    ['an error', TASK, ['d1', 'errno-4']],
+    ['a device that is none', TASK, ['d1', 'no device']],
+    ['an operation that cannot be', '{ nothing }', []],
+  ])('keep no answer with %s', async (_, query, ids) => {
+    const service = await start({ CACHE_MAX_AGE_SECONDS: '5' });
+    expect(await cacheControl(service, query, ...ids)).toBe('no-store');
+  });
+});
