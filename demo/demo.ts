@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { pino } from 'pino';
+import pretty from 'pino-pretty';
 
 import { createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
+import { createLogger } from '../src/logger.ts';
 import { createDemoFleet } from '../src/simulator/fleet.ts';
 import { createSimulator } from '../src/simulator/simulator.ts';
 import { createDevicesServer, DEVICES_SDL } from './devices.ts';
@@ -51,8 +52,9 @@ export async function startDemo(): Promise<Demo> {
     ONENET_PRODUCT_ID: CREDENTIALS.productId,
     ONENET_ACCESS_KEY: CREDENTIALS.accessKey,
     SANDBOX: 'true',
+    LOG_LEVEL: 'warn',
   });
-  const app = await createApp(config, pino({ level: 'warn' }));
+  const app = await createApp(config, createLogger(config, pretty({ ignore: 'pid,hostname', sync: true })));
   const otaUrl = await app.listen();
 
   const devicesServer = createDevicesServer(fleet.devices);

@@ -13,6 +13,7 @@ import { createBulkhead } from './onenet/bulkhead.ts';
 import { createCircuit } from './onenet/circuit.ts';
 import { createOneNetClient } from './onenet/client.ts';
 import { createExchange } from './onenet/exchange.ts';
+import { createFailureLog } from './onenet/failure-log.ts';
 import { createRetryBudget } from './onenet/retry-budget.ts';
 
 /** Calls that may wait for a place, for each pair that one operation may ask for. */
@@ -57,7 +58,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     circuit,
     retryBudget: createRetryBudget(monotonicNow),
     authorize: tokens.authorize,
-    observer: metrics,
+    observer: { ...metrics, failed: createFailureLog(logger, monotonicNow) },
     now: monotonicNow,
     random: Math.random,
   });

@@ -2,9 +2,10 @@ import { pino } from 'pino';
 
 import { createApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
+import { createLogger } from './logger.ts';
 
 const config = readConfigOrExit();
-const logger = pino({ level: config.logLevel });
+const logger = createLogger(config);
 const app = await createApp(config, logger);
 
 let stopping = false;

@@ -56,6 +56,8 @@ export interface Requester {
   readonly endsAtMs: number;
   /** Why nobody waits any longer: the deadline has passed, or whoever waited has left. */
   ended(): 'late' | 'gone' | undefined;
+  /** What log lines tell of it: the request, and the trace that it is part of. */
+  logFields(): { readonly requestId: string; readonly traceId?: string };
   /** Has `callback` called when nobody waits any longer. */
   onEnd(callback: () => void): void;
 }

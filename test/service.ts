@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { pino } from 'pino';
 import { request } from 'undici';
 import { onTestFinished } from 'vitest';
 
 import { createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
+import { createLogger } from '../src/logger.ts';
 import { createUniformFleet } from '../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
 
@@ -38,10 +38,7 @@ export interface Service {
 export async function startService(onenetUrl: string, environment: Environment = {}): Promise<Service> {
   const log: LogLine[] = [];
   const config = readConfig({ ...ENVIRONMENT, ONENET_URL: onenetUrl, ...environment });
-  const logger = pino(
-    { level: config.logLevel },
-    { write: (line: string) => log.push(JSON.parse(line) as LogLine) },
-  );
+  const logger = createLogger(config, { write: (line) => log.push(JSON.parse(line) as LogLine) });
   const app = await createApp(config, logger);
   const url = await app.listen();
   onTestFinished(() => app.close());

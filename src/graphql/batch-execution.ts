@@ -11,7 +11,7 @@ import { admitOperation } from './admission.ts';
 import { reportAnswer } from './answer-report.ts';
 import type { GraphQLContext } from './context.ts';
 import { deviceIdIn } from './device-reference.ts';
-import { type Fault, loadFailed, taskAbsent, type Unforeseen } from './error-map.ts';
+import { type Fault, loadFailed, taskAbsent, type ReportUnforeseen } from './error-map.ts';
 import { pairId } from './loader.ts';
 import type { OperationPlan, PlannedField } from './operation-plan.ts';
 import { createKnownOperations } from './known-operations.ts';
@@ -45,7 +45,7 @@ interface BatchOptions {
   readonly schema: GraphQLSchema;
   /** 0 where nothing is to be said to caches. */
   readonly cacheMaxAgeSeconds: number;
-  readonly report: (unforeseen: Unforeseen) => void;
+  readonly report: ReportUnforeseen;
 }
 
 /**
@@ -108,7 +108,7 @@ async function executePlan(
   plan: OperationPlan,
   variables: Readonly<Record<string, unknown>>,
   context: GraphQLContext,
-  report: (unforeseen: Unforeseen) => void,
+  report: ReportUnforeseen,
 ): Promise<BatchResult | undefined> {
   const admission = admitOperation(plan, variables, context);
   if (admission === undefined) return undefined;
@@ -147,7 +147,7 @@ async function executePlan(
     locations: readonly SourceLocation[],
     path: (string | number)[],
   ): void {
-    if (cause !== undefined) report({ err: cause, path });
+    if (cause !== undefined) report(cause, path, context.requester);
     errors.push({ message, locations, path, extensions });
   }
 }

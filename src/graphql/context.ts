@@ -20,6 +20,7 @@ export interface GraphQLContext {
   readonly maxDeviceTasks: number;
   /** Ids of the pairs of which somebody wants to know where the package can be pulled from. */
   readonly addressWanted: Set<string>;
+  readonly requester: Requester;
   readonly onAnswer: OnAnswer;
   /** Set by the first `_entities` field that is resolved, for the whole operation. */
   admission?: Admission | undefined;
@@ -45,5 +46,5 @@ export function createContext({
       requester,
     ),
   );
-  return { loader, maxDeviceTasks, addressWanted, onAnswer };
+  return { loader, maxDeviceTasks, addressWanted, requester, onAnswer };
 }

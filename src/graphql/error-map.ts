@@ -8,7 +8,7 @@ import {
   OneNetUnreachableError,
   OneNetUnreadableError,
 } from '../onenet/errors.ts';
-import type { DeviceTaskKey, OtaTaskAbsent, OtaTaskType } from '../ota-task.ts';
+import type { DeviceTaskKey, OtaTaskAbsent, OtaTaskType, Requester } from '../ota-task.ts';
 
 const MESSAGES = {
   OTA_INVALID_TYPE: 'OneNET does not accept this task type for the device.',
@@ -135,11 +135,12 @@ function withCodeOfValues(formatted: GraphQLFormattedError, cause: unknown): Gra
   return { ...formatted, extensions: { ...formatted.extensions, code: 'BAD_USER_INPUT', retryable: false } };
 }
 
-/** An error that was not made here and is not the client's own mistake. */
-export interface Unforeseen {
-  readonly err: unknown;
-  readonly path?: readonly (string | number)[] | undefined;
-}
+/** Is told of an error that was not made here and is not the client's own mistake. */
+export type ReportUnforeseen = (
+  cause: unknown,
+  path: readonly (string | number)[] | undefined,
+  requester: Requester | undefined,
+) => void;
 
 /**
  * The last gate that every error of an answer by Apollo Server passes: what is unforeseen is masked, and what is masked
@@ -150,9 +151,12 @@ export interface Unforeseen {
 export function createErrorFormatter({
   hints,
   report,
+  requesterOf,
 }: {
   readonly hints: boolean;
-  readonly report: (unforeseen: Unforeseen) => void;
+  readonly report: ReportUnforeseen;
+  /** Whose request an error is of, where it is known. */
+  readonly requesterOf: (error: unknown) => Requester | undefined;
 }): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
   return (formattedByApollo, error) => {
     const cause = unwrapResolverError(error);
@@ -162,7 +166,7 @@ export function createErrorFormatter({
       return { ...formatted, message: message.slice(0, MAX_MESSAGE_LENGTH) };
     }
     const original = cause instanceof GraphQLError ? cause.originalError : cause;
-    report({ err: original ?? cause, path: formatted.path });
+    report(original ?? cause, formatted.path, requesterOf(error));
     return {
       ...formatted,
       message: MESSAGES.INTERNAL_SERVER_ERROR,

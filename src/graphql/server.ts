@@ -1,4 +1,4 @@
-import { ApolloServer } from '@apollo/server';
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginCacheControl } from '@apollo/server/plugin/cacheControl';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -11,10 +11,11 @@ import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import type { Logger } from 'pino';
 
+import type { Requester } from '../ota-task.ts';
 import { createAnswerReport } from './answer-report.ts';
 import { type BatchExecution, createBatchExecution } from './batch-execution.ts';
 import type { GraphQLContext } from './context.ts';
-import { createErrorFormatter, type Unforeseen } from './error-map.ts';
+import { createErrorFormatter, type ReportUnforeseen } from './error-map.ts';
 import { exampleOperation } from './example-operation.ts';
 import { validationRules } from './validation-rules.ts';
 import { createSchema } from './schema.ts';
@@ -51,7 +52,9 @@ export function createGraphQLServer({
   logger,
 }: GraphQLServerOptions): GraphQLServer {
   const schema = createSchema();
-  const report = (unforeseen: Unforeseen): void => logger.error(unforeseen, 'unforeseen error, masked');
+  const requesters = new WeakMap<object, Requester>();
+  const report: ReportUnforeseen = (err, path, requester) =>
+    logger.error({ err, path, ...requester?.logFields() }, 'unforeseen error, masked');
   const { plugin, answerKnown } = createBatchExecution({ schema, cacheMaxAgeSeconds, report });
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
@@ -66,10 +69,15 @@ export function createGraphQLServer({
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
     parseOptions: { maxLexicalTokens: MAX_TOKENS },
-    formatError: createErrorFormatter({ hints: sandbox, report }),
+    formatError: createErrorFormatter({
+      hints: sandbox,
+      report,
+      requesterOf: (error) => requesters.get(error as object),
+    }),
     logger,
     plugins: [
       createAnswerReport(),
+      rememberRequesters(requesters),
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       cacheMaxAgeSeconds === 0
@@ -90,4 +98,17 @@ export function createGraphQLServer({
     ],
   });
   return { apollo, answerKnown };
+}
+
+/** The formatter of errors is not told whose they are. */
+function rememberRequesters(requesters: WeakMap<object, Requester>): ApolloServerPlugin<GraphQLContext> {
+  return {
+    async requestDidStart() {
+      return {
+        async didEncounterErrors({ errors, contextValue }) {
+          for (const error of errors) requesters.set(error, contextValue.requester);
+        },
+      };
+    },
+  };
 }

@@ -10,7 +10,7 @@ const MAX_KNOWN_ACCEPTS = 50;
 /** Answers a request whose body was parsed. */
 export function createGraphQLHandler(
   { apollo, answerKnown }: GraphQLServer,
-  createContext: (reply: FastifyReply) => GraphQLContext,
+  createContext: (request: FastifyRequest, reply: FastifyReply) => GraphQLContext,
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
   // What Apollo Server makes of an `Accept` where it answers an operation.
   const contentTypes = new Map<string | undefined, string>();
@@ -23,7 +23,7 @@ export function createGraphQLHandler(
   }
 
   return async (request, reply) => {
-    const context = createContext(reply);
+    const context = createContext(request, reply);
     const { accept } = request.headers;
     const contentType = contentTypes.get(accept);
     if (contentType !== undefined && !('apollo-federation-include-trace' in request.headers)) {

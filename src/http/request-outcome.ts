@@ -1,7 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import type { Logger } from 'pino';
+
 import type { OnAnswer } from '../graphql/answer-report.ts';
 import type { Metrics, Outcome } from './metrics.ts';
+import { logFieldsOf } from './requester.ts';
 
 /**
  * Counts the requests to the GraphQL endpoint, those that never reach GraphQL included. To be called before any hook
@@ -13,6 +16,7 @@ export function countRequests(
   server: FastifyInstance,
   graphqlPath: string,
   metrics: Metrics,
+  logger: Logger,
 ): (reply: FastifyReply) => OnAnswer {
   const answers = new WeakMap<FastifyReply, Outcome>();
 
@@ -20,7 +24,12 @@ export function countRequests(
     if (isFor(graphqlPath, request)) {
       metrics.requestStarted();
       reply.raw.once('close', () => {
-        metrics.requestEnded(outcomeOf(reply, answers.get(reply)), reply.statusCode, reply.elapsedTime);
+        const { statusCode: status, elapsedTime: durationMs } = reply;
+        const outcome = outcomeOf(reply, answers.get(reply));
+        metrics.requestEnded(outcome, status, durationMs);
+        if (logger.isLevelEnabled('debug')) {
+          logger.debug({ outcome, status, durationMs, ...logFieldsOf(request) }, 'request ended');
+        }
       });
     }
     done();

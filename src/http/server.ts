@@ -15,7 +15,7 @@ import { shedLoad } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
 import { countRequests } from './request-outcome.ts';
-import { createRequester } from './requester.ts';
+import { createRequester, logFieldsOf, requestIdOf } from './requester.ts';
 import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
 import { answerPreflight, isStudioPreflight, shareWithStudio } from './studio-origin.ts';
 
@@ -65,13 +65,16 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
+    requestIdHeader: false,
+    genReqId: requestIdOf,
     frameworkErrors: (error, _, reply) => void refuse(reply, statusOf(error)),
     clientErrorHandler: refuseUnreadable,
   });
   boundDraining(server, requestTimeoutMs + DRAIN_MARGIN_MS);
 
-  const onAnswerTo = countRequests(server, '/graphql', metrics);
+  const onAnswerTo = countRequests(server, '/graphql', metrics, logger);
   server.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
     const path = request.url.split('?', 1)[0] as string;
     if (!isHost(request.headers.host)) return refuse(reply, 400);
     // Before the body is read, let alone parsed. The route counts, whatever the path looks like.
@@ -93,12 +96,12 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
     if (status === 500) {
-      logger.error({ err: error }, 'unforeseen error, masked');
+      logger.error({ err: error, ...logFieldsOf(request) }, 'unforeseen error, masked');
     } else {
       const reason = (error as { readonly code?: string }).code;
       // Who leaves while sending is no news.
       const level = reason === 'ECONNRESET' ? 'debug' : 'warn';
-      logger[level]({ status, method: request.method, reason }, 'request refused');
+      logger[level]({ status, method: request.method, reason, ...logFieldsOf(request) }, 'request refused');
     }
     // Fastify would close with the body unread, and the reset then overtakes the answer; left open, the rest is read and
     // discarded, for as long as a body may take.
@@ -121,8 +124,8 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   server.post(
     '/graphql',
-    createGraphQLHandler(graphql, (reply) =>
-      createContext(createRequester(reply, requestTimeoutMs), onAnswerTo(reply)),
+    createGraphQLHandler(graphql, (request, reply) =>
+      createContext(createRequester(request, reply, requestTimeoutMs), onAnswerTo(reply)),
     ),
   );
   server.get('/graphql', async (request, reply) => {

@@ -11,6 +11,7 @@ import type { Circuit, Verdict } from './circuit.ts';
 import { decodeTaskingAnswer } from './decode.ts';
 import {
   ERRNO_INTERNAL,
+  ERRNO_INVALID_TYPE,
   OneNetRefusedError,
   OneNetUnreachableError,
   OneNetUnreadableError,
@@ -97,8 +98,8 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
           const outcome = answer instanceof Error ? answer : judge(answer);
           observer.attempt(resultOf(outcome), errnoOf(outcome), now() - startedMs);
           circuit.leave(pass, verdictOn(outcome));
-          if (again) settle(index, outcome);
-          else settleOrRetry(index, outcome);
+          if (again) conclude(index, outcome, 2);
+          else concludeOrRetry(index, outcome);
         };
         // A probe goes on without its caller: everybody waits for what it finds.
         const breakOffs: BreakOffs = pass === 'probe' ? new Set() : underWay;
@@ -110,7 +111,23 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
         }
       }
 
-      function settleOrRetry(index: number, outcome: OtaTaskOutcome | Error): void {
+      /** The last that is heard of a call. */
+      function conclude(index: number, outcome: OtaTaskOutcome | Error, attempts: number): void {
+        settle(index, outcome);
+        if (!isFailure(outcome)) return;
+        const key = requests[index] as OtaTaskRequest;
+        const detail = outcome instanceof OneNetUnreadableError ? outcome.detail : undefined;
+        observer.failed({
+          key,
+          requester,
+          result: resultOf(outcome),
+          errno: errnoOf(outcome),
+          detail,
+          attempts,
+        });
+      }
+
+      function concludeOrRetry(index: number, outcome: OtaTaskOutcome | Error): void {
         const delayMs = outcome instanceof Error ? retryDelayMs(outcome, random) : undefined;
         if (
           delayMs === undefined ||
@@ -119,14 +136,14 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
           circuit.status !== 'closed' ||
           !retryBudget.take()
         ) {
-          settle(index, outcome);
+          conclude(index, outcome, 1);
           return;
         }
         const timer = setTimeout(() => {
           underWay.delete(breakOff);
           // Meanwhile others may have found OneNET ill: what this call itself was told says more than that.
           if (circuit.status !== 'closed') {
-            settle(index, outcome);
+            conclude(index, outcome, 1);
           } else {
             observer.retry();
             enter(index, true);
@@ -146,6 +163,13 @@ function verdictOn(outcome: OtaTaskOutcome | Error): Verdict {
     return outcome.reason === 'request-timeout' ? 'success' : 'failure';
   }
   return outcome instanceof Error && !(outcome instanceof OneNetUnreadableError) ? 'nothing' : 'success';
+}
+
+/** Whether it is more than a word about the device, or than somebody who left; what is unforeseen is reported elsewhere. */
+function isFailure(outcome: OtaTaskOutcome | Error): boolean {
+  if (outcome instanceof OneNetRefusedError) return outcome.errno !== ERRNO_INVALID_TYPE;
+  if (outcome instanceof OneNetUnreachableError) return outcome.reason !== 'canceled';
+  return outcome instanceof OneNetUnreadableError;
 }
 
 /** In one word for the observer. */

@@ -1,4 +1,19 @@
-/** Who is told what happens between this room and OneNET; for metrics. */
+import type { DeviceTaskKey, Requester } from '../ota-task.ts';
+
+/** A call that got no answer which a device's owner would expect, after all attempts. */
+export interface FailedCall {
+  readonly key: DeviceTaskKey;
+  readonly requester: Requester;
+  /** In one word: of a small fixed set. */
+  readonly result: string;
+  /** The number that OneNET sent, where it sent one. */
+  readonly errno: number | undefined;
+  /** What was wrong with an answer, in our words. */
+  readonly detail: string | undefined;
+  readonly attempts: number;
+}
+
+/** Who is told what happens between this room and OneNET. */
 export interface OneNetObserver {
   /**
    * One attempt ended.
@@ -9,4 +24,5 @@ export interface OneNetObserver {
    */
   attempt(result: string, errno: number | undefined, durationMs: number): void;
   retry(): void;
+  failed(call: FailedCall): void;
 }

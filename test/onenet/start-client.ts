@@ -39,7 +39,7 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
     circuit: createCircuit(now, () => undefined),
     retryBudget: settings.retryBudget ?? { countCall: () => undefined, take: () => false },
     authorize: settings.authorize ?? (() => AUTHORIZATION),
-    observer: { attempt: () => undefined, retry: () => undefined },
+    observer: { attempt: () => undefined, retry: () => undefined, failed: () => undefined },
     now,
     random: Math.random,
   });
@@ -50,6 +50,7 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
         if (!signal.aborted) return undefined;
         return (signal.reason as Error).name === 'TimeoutError' ? 'late' : 'gone';
       },
+      logFields: () => ({ requestId: 'test' }),
       onEnd: (callback) => signal.addEventListener('abort', callback),
     });
 }

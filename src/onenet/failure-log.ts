@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+
+import type { FailedCall } from './observer.ts';
+
+/** Lines for failures of one kind that may come at once, and how many more each second. */
+const BURST = 10;
+const LINES_PER_SECOND = 1;
+
+/**
+ * Logs the calls to OneNET that failed, each once, and of a flood of one kind only some: the next line of that kind tells
+ * how many were left out. The metrics count them all.
+ *
+ * @param now Milliseconds, from a clock that only moves forward.
+ */
+export function createFailureLog(logger: Logger, now: () => number): (call: FailedCall) => void {
+  const kinds = new Map<string, { lines: number; countedMs: number; suppressed: number }>();
+
+  return ({ key, requester, result, errno, detail, attempts }) => {
+    const nowMs = now();
+    let kind = kinds.get(result);
+    if (kind === undefined) kinds.set(result, (kind = { lines: BURST, countedMs: nowMs, suppressed: 0 }));
+    kind.lines = Math.min(BURST, kind.lines + ((nowMs - kind.countedMs) / 1000) * LINES_PER_SECOND);
+    kind.countedMs = nowMs;
+    if (kind.lines < 1) {
+      kind.suppressed++;
+      return;
+    }
+    kind.lines--;
+    const { suppressed } = kind;
+    kind.suppressed = 0;
+    logger.warn(
+      {
+        result,
+        errno,
+        detail,
+        attempts,
+        deviceId: key.deviceId,
+        otaType: key.type,
+        ...requester.logFields(),
+        ...(suppressed === 0 ? {} : { suppressed }),
+      },
+      'call to OneNET failed',
+    );
+  };
+}

@@ -1,0 +1,96 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+import { readConfig } from '../../src/config.ts';
+import { createContext } from '../../src/graphql/context.ts';
+import { createGraphQLServer } from '../../src/graphql/server.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { createHttpServer } from '../../src/http/server.ts';
+import { createLogger } from '../../src/logger.ts';
+import type { FetchOtaTasks } from '../../src/ota-task.ts';
+import { askEntities, devices, type LogLine, type Service } from '../service.ts';
+
+const SECRET = 'a-secret-of-the-router';
+
+/** The service over something that fails as nothing in it can. */
+async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
+  const log: LogLine[] = [];
+  const logger = createLogger(readConfig({ ONENET_AUTHORIZATION: 'token' }), {
+    write: (line) => log.push(JSON.parse(line) as LogLine),
+  });
+  const graphql = createGraphQLServer({
+    sandbox: false,
+    sandboxHeaders: {},
+    federatedTrace: true,
+    cacheMaxAgeSeconds: 0,
+    logger,
+  });
+  await graphql.apollo.start();
+  const http = createHttpServer({
+    graphql,
+    createContext: (requester, onAnswer) =>
+      createContext({ fetchOtaTasks, maxDeviceTasks: 10, requester, onAnswer }),
+    requestTimeoutMs: 1000,
+    routerSecret: SECRET,
+    sandbox: false,
+    isReady: () => true,
+    metrics: createMetrics({
+      callsInFlight: () => 0,
+      callsWaiting: () => 0,
+      circuitState: () => 'closed',
+      tokenSource: 'ready',
+      tokenExpiry: () => undefined,
+    }),
+    logger,
+  });
+  const address = await http.listen({ host: '127.0.0.1', port: 0 });
+  onTestFinished(async () => {
+    await http.close();
+    await graphql.apollo.stop();
+  });
+  return { url: `${address}/graphql`, log };
+}
+
+describe('an error that nobody foresaw', () => {
+  it.each<[string, FetchOtaTasks]>([
+    ['for one device', () => Promise.resolve([new TypeError('of a very private nature')])],
+    ['for all of them', () => Promise.reject(new TypeError('of a very private nature'))],
+  ])('is masked and logged with its request, however that is executed: %s', async (_, fetchOtaTasks) => {
+    const service = await startOver(fetchOtaTasks);
+    const ask = (id: string, headers = {}) =>
+      askEntities(service, 'otaTask(type: FOTA) { size }', devices('d1'), {
+        'router-authorization': SECRET,
+        'x-request-id': id,
+        ...headers,
+      });
+    const answers = [
+      await ask('first'),
+      await ask('known'),
+      await ask('traced', { 'apollo-federation-include-trace': 'ftv1' }),
+    ];
+    for (const { status, text, body } of answers) {
+      expect([status, body.data]).toEqual([200, { _entities: [{ otaTask: null }] }]);
+      expect(body.errors).toEqual([
+        {
+          message: 'Internal server error.',
+          locations: [expect.anything()],
+          path: ['_entities', 0, 'otaTask'],
+          extensions: { code: 'INTERNAL_SERVER_ERROR', retryable: false, deviceId: 'd1', otaType: 'FOTA' },
+        },
+      ]);
+      expect(text).not.toContain('private');
+    }
+    expect(service.log).toMatchObject(
+      ['first', 'known', 'traced'].map((requestId) => ({
+        level: 50,
+        msg: 'unforeseen error, masked',
+        requestId,
+        path: ['_entities', 0, 'otaTask'],
+        err: {
+          type: 'TypeError',
+          message: 'of a very private nature',
+          stack: expect.stringContaining('.ts'),
+        },
+      })),
+    );
+  });
+});

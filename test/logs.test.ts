@@ -1,0 +1,206 @@
+import { request } from 'undici';
+import { describe, expect, it } from 'vitest';
+
+import { readConfig } from '../src/config.ts';
+import { createLogger } from '../src/logger.ts';
+import { signToken } from '../src/onenet/authorization.ts';
+import { createFailureLog } from '../src/onenet/failure-log.ts';
+import { faultByName } from './fault-by-name.ts';
+import { askEntities, CREDENTIALS, devices, type LogLine, type Service, startBoth } from './service.ts';
+
+const FIELD = 'otaTask(type: FOTA) { size }';
+const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
+const TRACEPARENT = `00-${TRACE_ID}-00f067aa0ba902b7-01`;
+const UUID = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+
+const failures = ({ log }: Service): readonly LogLine[] =>
+  log.filter(({ msg }) => msg === 'call to OneNET failed');
+
+describe('a call to OneNET that fails', () => {
+  it.each([
+    ['errno-7', { result: 'errno', errno: 7, attempts: 2 }],
+    ['errno-99', { result: 'errno', errno: 99, attempts: 1 }],
+    ['status-401', { result: 'unauthorized', attempts: 1 }],
+    ['status-429', { result: 'rate-limited', attempts: 1 }],
+    ['status-500', { result: 'server-error', attempts: 2 }],
+    ['status-302', { result: 'unreadable', detail: 'HTTP status 302', attempts: 1 }],
+    ['reset-1', { result: 'connection', attempts: 2 }],
+    ['stall-1', { result: 'timeout', attempts: 1 }],
+  ])('is one line, with what went wrong and for whom: %s', async (deviceId, expected) => {
+    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '300' });
+    const headers = { 'x-request-id': 'from-the-router', traceparent: TRACEPARENT };
+    await askEntities(service, `a: ${FIELD} b: ${FIELD}`, devices(deviceId, 'd1', deviceId), headers);
+    expect(service.log).toEqual([
+      {
+        level: 40,
+        time: expect.any(Number),
+        pid: process.pid,
+        hostname: expect.any(String),
+        msg: 'call to OneNET failed',
+        deviceId,
+        otaType: 'FOTA',
+        requestId: 'from-the-router',
+        traceId: TRACE_ID,
+        ...expected,
+      },
+    ]);
+  });
+
+  it.each(['errno-4', 'errno-12', 'errno-2', 'd1'])(
+    'is none where OneNET only says how it is with a device: %s',
+    async (deviceId) => {
+      const service = await startBoth({ fault: faultByName });
+      await askEntities(service, FIELD, devices(deviceId));
+      expect(service.log).toEqual([]);
+    },
+  );
+
+  it('is one of ten lines at most in a flood of its kind, which hides no other kind', async () => {
+    const service = await startBoth({ fault: faultByName });
+    const flood = Array.from({ length: 300 }, (_, i) => `status-401-${i}`);
+    await askEntities(service, FIELD, devices(...flood, 'status-302'));
+    const results = failures(service).map(({ result }) => result);
+    expect(results.filter((result) => result === 'unauthorized')).toHaveLength(10);
+    expect(results.filter((result) => result === 'unreadable')).toHaveLength(1);
+  });
+
+  it('is logged again when the flood is over, with how many were not', () => {
+    const log: LogLine[] = [];
+    const config = readConfig({ ONENET_AUTHORIZATION: 'token' });
+    const logger = createLogger(config, { write: (line) => log.push(JSON.parse(line) as LogLine) });
+    let nowMs = 0;
+    const failed = createFailureLog(logger, () => nowMs);
+    const fail = (): void =>
+      failed({
+        key: { deviceId: 'd1', type: 'FOTA' },
+        requester: {
+          endsAtMs: Infinity,
+          ended: () => undefined,
+          logFields: () => ({ requestId: 'r' }),
+          onEnd: () => undefined,
+        },
+        result: 'timeout',
+        errno: undefined,
+        detail: undefined,
+        attempts: 1,
+      });
+    for (let i = 0; i < 25; i++) fail();
+    expect(log.map(({ suppressed }) => suppressed)).toEqual(Array(10).fill(undefined));
+    nowMs = 999;
+    fail();
+    expect(log).toHaveLength(10);
+    nowMs = 1000;
+    fail();
+    fail();
+    expect(log.slice(10).map(({ suppressed }) => suppressed)).toEqual([16]);
+    nowMs = 100_000;
+    for (let i = 0; i < 25; i++) fail();
+    expect(log.slice(11).map(({ suppressed }) => suppressed)).toEqual([1, ...Array(9).fill(undefined)]);
+  });
+});
+
+describe('a request', () => {
+  async function idOf({ url }: Service, given?: string): Promise<unknown> {
+    const { headers, body } = await request(new URL('/livez', url), {
+      headers: given === undefined ? {} : { 'x-request-id': given },
+    });
+    await body.dump();
+    return headers['x-request-id'];
+  }
+
+  it('keeps the id that it came with, and is told it', async () => {
+    expect(await idOf(await startBoth(), 'abc-1.2:3')).toBe('abc-1.2:3');
+  });
+
+  it.each([undefined, '', 'a b', '{"level":60}', 'x'.repeat(129)])(
+    'gets an id of its own in place of none, and of what is no id: %s',
+    async (given) => {
+      const service = await startBoth();
+      const [first, second] = [await idOf(service, given), await idOf(service, given)];
+      expect([first, second]).toEqual([expect.stringMatching(UUID), expect.stringMatching(UUID)]);
+      expect(first).not.toBe(second);
+    },
+  );
+
+  it('is in the log line of its refusal', async () => {
+    const service = await startBoth();
+    const { body } = await request(service.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-request-id': 'refused', traceparent: TRACEPARENT },
+      body: '{',
+    });
+    await body.dump();
+    expect(service.log).toMatchObject([
+      { msg: 'request refused', status: 400, requestId: 'refused', traceId: TRACE_ID },
+    ]);
+  });
+
+  it.each(['', 'junk', `00-${TRACE_ID}`, `00-${TRACE_ID.toUpperCase()}-00f067aa0ba902b7-01`])(
+    'is part of no trace that it names wrongly: %s',
+    async (traceparent) => {
+      const service = await startBoth({ fault: faultByName });
+      await askEntities(service, FIELD, devices('status-401'), { traceparent });
+      expect(failures(service)).toHaveLength(1);
+      expect(failures(service)[0]).not.toHaveProperty('traceId');
+    },
+  );
+
+  it('is logged when it has ended at debug, and at info only where something is wrong', async () => {
+    const quiet = await startBoth();
+    await askEntities(quiet, FIELD, devices('d1'));
+    expect(quiet.log).toEqual([]);
+    const talkative = await startBoth({}, { LOG_LEVEL: 'debug' });
+    await askEntities(talkative, FIELD, devices('d1'), { 'x-request-id': 'seen' });
+    await expect
+      .poll(() => talkative.log)
+      .toMatchObject([
+        {
+          level: 20,
+          msg: 'request ended',
+          outcome: 'ok',
+          status: 200,
+          requestId: 'seen',
+          durationMs: expect.any(Number),
+        },
+      ]);
+  });
+});
+
+describe('a secret', () => {
+  const KEY = CREDENTIALS.accessKey;
+  const TOKEN = 'version=1&sign=c2VjcmV0"quoted';
+  const minted = signToken({ productId: 'p1', accessKey: KEY, method: 'sha256' }, 1_900_000_000);
+
+  it.each([
+    ['the key', KEY],
+    ['the signature of a minted token', minted],
+    ['the same, encoded once more', encodeURIComponent(minted)],
+    ["the router's", 'the-secret-of-the-router'],
+  ])('is in no line, whatever is logged: %s', (_, secret) => {
+    const lines: string[] = [];
+    const config = readConfig({
+      ONENET_PRODUCT_ID: 'p1',
+      ONENET_ACCESS_KEY: KEY,
+      ROUTER_SECRET: 'the-secret-of-the-router',
+    });
+    const logger = createLogger(config, { write: (line) => lines.push(line) });
+    logger.error(
+      { err: Object.assign(new Error(`of ${secret}!`), { headers: { secret } }) },
+      `got ${secret}`,
+    );
+    const [line = ''] = lines;
+    const hidden = secret.split(/sign(?:=|%3D)/)[1] ?? secret;
+    expect(line).not.toContain(hidden);
+    expect(line).toContain('[redacted]');
+    expect(JSON.parse(line)).toMatchObject({ level: 50, err: { type: 'Error' } });
+  });
+
+  it('is in no line where it is a ready token, as JSON writes it', () => {
+    const lines: string[] = [];
+    const logger = createLogger(readConfig({ ONENET_AUTHORIZATION: TOKEN }), {
+      write: (line) => lines.push(line),
+    });
+    logger.error({ header: TOKEN }, TOKEN);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ header: '[redacted]', msg: '[redacted]' });
+  });
+});
