@@ -25,7 +25,7 @@ const BODY_TIMEOUT_MS = 15_000;
 /** Longer than routers (15 to 90 s) and load balancers (60 s) keep an idle connection: they are to close it, not we. */
 const KEEP_ALIVE_TIMEOUT_MS = 95_000;
 /** For what is under way when draining begins and still has all of its own time, to be read and answered. */
-const DRAIN_MARGIN_MS = 5000;
+export const DRAIN_MARGIN_MS = 5000;
 
 const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 

@@ -1,0 +1,179 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, posix, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import dockerignore from '@balena/dockerignore';
+import { Copy, DockerfileParser, From, type Instruction } from 'dockerfile-ast';
+
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+
+export const DOCKERFILE = readFileSync(join(REPOSITORY, 'Dockerfile'), 'utf8');
+
+const ignored = dockerignore
+  .default()
+  .add(readFileSync(join(REPOSITORY, '.dockerignore'), 'utf8').split('\n'));
+
+/** What a stage leaves behind. */
+interface Stage {
+  /** The image that it stands on in the end. */
+  readonly image: string;
+  /** Where on this machine its file system is, less what the image brings. */
+  readonly root: string;
+  readonly workdir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly user: string | undefined;
+  readonly ports: readonly string[];
+  readonly command: readonly string[] | undefined;
+  readonly healthcheck: readonly string[] | undefined;
+  /** Files that each RUN found that ran before, by its command: while none of them changes, it need not run again. */
+  readonly inputs: ReadonlyMap<string, readonly string[]>;
+}
+
+export interface Build {
+  readonly final: Stage;
+  readonly stages: readonly Stage[];
+  /** Files of the repository that were copied into any stage. */
+  readonly context: ReadonlySet<string>;
+}
+
+/** Whether an engine would get this file of the repository. */
+export function isInContext(path: string): boolean {
+  return !ignored.ignores(path);
+}
+
+/**
+ * Carries out the Dockerfile in a folder, with this machine's Node in place of the images: as far as it goes without an
+ * engine. Knows the instructions that we use, and refuses all others.
+ */
+export function build(folder: string): Build {
+  const dockerfile = DockerfileParser.parse(DOCKERFILE);
+  const context = new Set<string>();
+  const stages: Stage[] = [];
+  const byName = new Map<string, Stage>();
+
+  for (const instruction of dockerfile.getInstructions()) {
+    if (instruction.getKeyword() === 'ARG' && stages.length === 0) continue;
+    if (instruction instanceof From) {
+      const root = join(folder, String(stages.length));
+      const base = byName.get(instruction.getImage() as string);
+      mkdirSync(root);
+      if (base !== undefined) cpSync(base.root, root, { recursive: true });
+      const image = base?.image ?? String(instruction.getExpandedArguments()[0]);
+      const stage = { ...(base ?? emptyStage()), image, root };
+      stages.push(stage);
+      byName.set(instruction.getBuildStage() ?? '', stage);
+    } else {
+      const stage = stages.at(-1) as Stage;
+      Object.assign(stage, apply(instruction, stage));
+    }
+  }
+  return { final: stages.at(-1) as Stage, stages, context };
+
+  /** What an instruction changes of a stage, beside its files. */
+  function apply(instruction: Instruction, stage: Stage): Partial<Stage> {
+    if (instruction instanceof Copy) {
+      copy(instruction, stage);
+      return {};
+    }
+    const words = instruction.getArguments().map(String);
+    const content = instruction.getArgumentsContent() ?? '';
+    switch (instruction.getKeyword()) {
+      case 'WORKDIR': {
+        const workdir = posix.resolve(stage.workdir, words[0] as string);
+        mkdirSync(join(stage.root, workdir), { recursive: true });
+        return { workdir };
+      }
+      case 'ENV':
+        return { environment: { ...stage.environment, ...Object.fromEntries(words.map(assignment)) } };
+      case 'USER':
+        return { user: words[0] };
+      case 'EXPOSE':
+        return { ports: [...stage.ports, ...words] };
+      case 'CMD':
+        return { command: execForm(content) };
+      case 'HEALTHCHECK':
+        return { healthcheck: execForm(content.slice(content.indexOf('CMD') + 'CMD'.length)) };
+      case 'RUN':
+        return run(content.replace(/^(?:--\S+\s+)+/, ''), stage);
+      default:
+        throw new Error(`do not know how to carry out ${instruction.getKeyword()}`);
+    }
+  }
+
+  function copy(instruction: Copy, stage: Stage): void {
+    const paths = instruction.getArguments().map(String);
+    const target = paths.pop() as string;
+    const name = instruction.getFromFlag()?.getValue();
+    const from = name == null ? undefined : byName.get(name);
+    if (name != null && from === undefined) throw new Error(`there is no stage ${name}`);
+    for (const path of paths) {
+      const source = from === undefined ? join(REPOSITORY, path) : join(from.root, path);
+      const to = posix.resolve(stage.workdir, target);
+      const destination = join(stage.root, to);
+      if (!existsSync(source)) throw new Error(`${path} is not there to be copied`);
+      if (from !== undefined) {
+        cpSync(source, destination, { recursive: true });
+        continue;
+      }
+      const isFolder = statSync(source).isDirectory();
+      const files = (isFolder ? filesIn(source) : ['']).filter((file) => isInContext(posix.join(path, file)));
+      if (files.length === 0) throw new Error(`.dockerignore keeps ${path} from being copied`);
+      for (const file of files) {
+        context.add(posix.join(path, file));
+        // As the builder has it: the content of a folder, but a file itself.
+        const place = isFolder
+          ? join(destination, file)
+          : target.endsWith('/')
+            ? join(destination, posix.basename(path))
+            : destination;
+        mkdirSync(dirname(place), { recursive: true });
+        cpSync(join(source, file), place);
+      }
+    }
+  }
+
+  function run(command: string, stage: Stage): Partial<Stage> {
+    const inputs = new Map(stage.inputs).set(command, filesIn(join(stage.root, stage.workdir)));
+    execFileSync('/bin/sh', ['-c', command], {
+      cwd: join(stage.root, stage.workdir),
+      env: { ...withoutOurOwn(process.env), ...stage.environment },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    return { inputs };
+  }
+}
+
+function emptyStage(): Omit<Stage, 'image' | 'root'> {
+  return {
+    workdir: '/',
+    environment: {},
+    user: undefined,
+    ports: [],
+    command: undefined,
+    healthcheck: undefined,
+    inputs: new Map(),
+  };
+}
+
+function assignment(word: string): [string, string] {
+  const [name, ...value] = word.split('=');
+  return [name as string, value.join('=')];
+}
+
+/** In the other form there would be a shell between, which passes no signal on. */
+function execForm(content: string): string[] {
+  return JSON.parse(content) as string[];
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+}
+
+/** What the test runner and the npm around it have put into the environment would not be there. */
+function withoutOurOwn(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isOurs = /^(?:NODE_ENV|NODE_OPTIONS|VITEST.*|npm_(?:package|lifecycle)_.*|npm_config_local_prefix)$/;
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isOurs.test(name)));
+}
