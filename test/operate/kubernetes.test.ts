@@ -1,0 +1,219 @@
+import { readFileSync } from 'node:fs';
+
+import { Deployment } from 'kubernetes-models/apps/v1';
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
+import { Service } from 'kubernetes-models/v1';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+
+import { readConfig } from '../../src/config.ts';
+import { DRAIN_MARGIN_MS } from '../../src/http/server.ts';
+import { type Environment, launch, post } from '../service.ts';
+
+const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
+
+const KINDS = [Deployment, Service, PodDisruptionBudget, NetworkPolicy];
+
+const manifests = parseAllDocuments(read('operate/kubernetes.yaml')).map((document) => {
+  expect(document.errors).toEqual([]);
+  return document.toJS();
+});
+const ofKind = (kind: string) => manifests.find((manifest) => manifest.kind === kind);
+
+const deployment = ofKind('Deployment');
+const pod = deployment.spec.template;
+const [container] = pod.spec.containers;
+const [port] = container.ports;
+
+interface Variable {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+}
+const variables = container.env as readonly Variable[];
+const secrets = variables.filter(({ value }) => value === undefined);
+
+/** The environment of the container, with what the Secret could hold. */
+const environment: Environment = {
+  ...Object.fromEntries(variables.map(({ name, value }) => [name, value ?? ''])),
+  ONENET_PRODUCT_ID: 'product',
+  ONENET_ACCESS_KEY: 'YWNjZXNz',
+  ROUTER_SECRET: 'a-secret-of-the-router',
+};
+
+/** The fields that are read of a value, and those that are there, as paths. */
+function observe(
+  value: unknown,
+  path = '',
+  seen = new Set<string>(),
+): { observed: unknown; seen: Set<string> } {
+  if (typeof value !== 'object' || value === null) return { observed: value, seen };
+  const observed = new Proxy(value, {
+    get(target, name, receiver) {
+      const field: unknown = Reflect.get(target, name, receiver);
+      if (typeof name !== 'string' || !Object.hasOwn(target, name)) return field;
+      seen.add(`${path}/${name}`);
+      return observe(field, `${path}/${name}`, seen).observed;
+    },
+  });
+  return { observed, seen };
+}
+
+function fieldsOf(value: unknown, path = ''): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, field]) => [
+    `${path}/${name}`,
+    ...fieldsOf(field, `${path}/${name}`),
+  ]);
+}
+
+function namesReadByTheService(): Set<string> {
+  const names = new Set<string>();
+  readConfig(
+    new Proxy(environment, {
+      get(target, name) {
+        names.add(String(name));
+        return Reflect.get(target, name) as unknown;
+      },
+    }),
+  );
+  return names;
+}
+
+describe('the manifests', () => {
+  it.each(manifests.map((manifest) => [manifest.kind, manifest]))(
+    'are what the schemas of Kubernetes ask for: %s',
+    (_, manifest) => {
+      const model = KINDS.find(
+        ({ apiVersion, kind }) => apiVersion === manifest.apiVersion && kind === manifest.kind,
+      );
+      const { observed, seen } = observe(manifest);
+      expect(() => model?.prototype.validate.call(observed as never)).not.toThrow();
+      // The schemas let other fields through, which the API server then drops: a misspelt one is one that they do not read.
+      expect(fieldsOf(manifest).filter((field) => !seen.has(field))).toEqual([]);
+    },
+  );
+
+  it('select the pods of the deployment', () => {
+    const { labels } = pod.metadata;
+    expect(deployment.spec.selector.matchLabels).toEqual(labels);
+    expect(ofKind('Service').spec.selector).toEqual(labels);
+    expect(ofKind('PodDisruptionBudget').spec.selector.matchLabels).toEqual(labels);
+    expect(ofKind('NetworkPolicy').spec.podSelector.matchLabels).toEqual(labels);
+    expect(pod.spec.topologySpreadConstraints[0].labelSelector.matchLabels).toEqual(labels);
+  });
+
+  it('run this version', () => {
+    const { name, version } = JSON.parse(read('package.json')) as { name: string; version: string };
+    expect(container.image).toBe(`${name}:${version}`);
+  });
+
+  it('keep instances running while others are replaced or moved', () => {
+    const { replicas, strategy } = deployment.spec;
+    expect(replicas).toBeGreaterThanOrEqual(2);
+    expect(strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 });
+    expect(ofKind('PodDisruptionBudget').spec.maxUnavailable).toBeLessThan(replicas);
+  });
+
+  it('lead to the port at which the image listens', () => {
+    expect(String(port.containerPort)).toBe(/^ENV.* PORT=(\d+)/m.exec(read('Dockerfile'))?.[1]);
+    expect(pod.metadata.annotations['prometheus.io/port']).toBe(String(port.containerPort));
+    expect(ofKind('Service').spec.ports[0].targetPort).toBe(port.name);
+    expect(ofKind('NetworkPolicy').spec.ingress[0].ports).toEqual([{ port: port.name }]);
+  });
+
+  it('let the service out to OneNET', () => {
+    const { protocol } = new URL(readConfig(environment).onenetOrigin);
+    expect(protocol).toBe('https:');
+    expect(ofKind('NetworkPolicy').spec.egress[0].ports).toContainEqual({ port: 443 });
+  });
+
+  it('grant the pod nothing that it does not need', () => {
+    expect(pod.spec).toMatchObject({
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    });
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+  });
+});
+
+describe('the environment of the container', () => {
+  it('is a configuration without fault', () => {
+    expect(() => readConfig(environment)).not.toThrow();
+  });
+
+  it('has only variables that the service reads', () => {
+    const names = namesReadByTheService();
+    expect(variables.map(({ name }) => name).filter((name) => !names.has(name))).toEqual([]);
+  });
+
+  it('takes what is secret from the Secret, each under the name of its variable', () => {
+    expect(secrets.map(({ name }) => name).toSorted()).toEqual([
+      'ONENET_ACCESS_KEY',
+      'ONENET_PRODUCT_ID',
+      'ROUTER_SECRET',
+    ]);
+    for (const { name, valueFrom } of secrets) {
+      expect(valueFrom?.secretKeyRef).toEqual({ name: 'onenet-ota', key: name });
+    }
+    expect(ofKind('Secret')).toBeUndefined();
+  });
+
+  it('makes no other service the configuration of this one', () => {
+    expect(pod.spec.enableServiceLinks).toBe(false);
+  });
+});
+
+describe('the end of a pod', () => {
+  const { drainDelayMs, requestTimeoutMs } = readConfig(environment);
+
+  it('leaves time for all that draining may take, and some to end in', () => {
+    const mostMs = drainDelayMs + requestTimeoutMs + DRAIN_MARGIN_MS;
+    expect(pod.spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(mostMs);
+  });
+
+  it('is told before the listener closes, by the service itself and not a second time by a hook', () => {
+    const { periodSeconds, failureThreshold } = container.readinessProbe;
+    expect(drainDelayMs).toBeGreaterThanOrEqual(periodSeconds * failureThreshold * 1000);
+    expect(container).not.toHaveProperty('lifecycle');
+  });
+});
+
+describe('a running container', () => {
+  it.each(['startupProbe', 'livenessProbe', 'readinessProbe'])('passes its %s', async (probe) => {
+    const { httpGet } = container[probe];
+    expect(httpGet.port).toBe(port.name);
+    const { listening } = launch({ ...environment, PORT: '0' });
+    expect((await fetch(new URL(httpGet.path, await listening))).status).toBe(200);
+  });
+
+  it('is not ready, but alive, while it drains', async () => {
+    const { child, listening } = launch({ ...environment, PORT: '0' });
+    const url = await listening;
+    const statusOf = async (probe: string): Promise<number> =>
+      (await fetch(new URL(container[probe].httpGet.path, url))).status;
+    child.kill('SIGTERM');
+    await expect.poll(() => statusOf('readinessProbe')).toBe(503);
+    expect(await statusOf('livenessProbe')).toBe(200);
+    const answer = await post(
+      url,
+      '{ __typename }',
+      {},
+      {
+        'router-authorization': environment['ROUTER_SECRET'] as string,
+      },
+    );
+    expect(answer.status).toBe(200);
+  });
+
+  it('shows its metrics where the annotations say', async () => {
+    const { listening } = launch({ ...environment, PORT: '0' });
+    const metrics = await fetch(new URL(pod.metadata.annotations['prometheus.io/path'], await listening));
+    expect(await metrics.text()).toContain('onenet_ota_');
+  });
+});
