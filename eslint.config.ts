@@ -12,6 +12,7 @@ function wall(from: string, patterns: string[], message: string): Config {
 
 const COMPOSITION_ROOT = ['**/app.ts', '**/main.ts'];
 const SIMULATOR = ['**/simulator/**'];
+const TRACING = ['**/tracing/**', '@opentelemetry/*'];
 
 export default defineConfig(
   // The servers of the benchmark have a package, and so a check, of their own.
@@ -60,6 +61,7 @@ export default defineConfig(
     [
       ...COMPOSITION_ROOT,
       ...SIMULATOR,
+      ...TRACING,
       '**/graphql/**',
       '**/http/**',
       '**/config.ts',
@@ -70,18 +72,40 @@ export default defineConfig(
   ),
   wall(
     'src/graphql/**',
-    [...COMPOSITION_ROOT, ...SIMULATOR, '**/onenet/**', '**/http/**', '**/config.ts', 'undici', 'fastify'],
+    [
+      ...COMPOSITION_ROOT,
+      ...SIMULATOR,
+      ...TRACING,
+      '**/onenet/**',
+      '**/http/**',
+      '**/config.ts',
+      'undici',
+      'fastify',
+    ],
     'graphql/ imports only the domain.',
   ),
   wall(
     'src/graphql/error-map.ts',
-    [...COMPOSITION_ROOT, ...SIMULATOR, '**/onenet/**', '!**/onenet/errors.ts', '**/http/**', '**/config.ts'],
+    [
+      ...COMPOSITION_ROOT,
+      ...SIMULATOR,
+      ...TRACING,
+      '**/onenet/**',
+      '!**/onenet/errors.ts',
+      '**/http/**',
+      '**/config.ts',
+    ],
     'The error map knows the domain and the errors of onenet/.',
   ),
   wall(
     'src/http/**',
     [...COMPOSITION_ROOT, ...SIMULATOR, '**/onenet/**', '**/config.ts', 'undici'],
     'http/ is the web server around graphql/.',
+  ),
+  wall(
+    'src/tracing/**',
+    [...COMPOSITION_ROOT, ...SIMULATOR, '**/onenet/**', '**/graphql/**', '**/http/**', '**/config.ts'],
+    'tracing/ makes spans of what the domain tells it.',
   ),
   wall(
     'src/simulator/**',

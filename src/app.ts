@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
 
-import type { Config, Credentials } from './config.ts';
+import type { Config, Credentials, OtlpProtocol } from './config.ts';
 import { createContext } from './graphql/context.ts';
 import { createGraphQLServer } from './graphql/server.ts';
 import { createMetrics } from './http/metrics.ts';
@@ -15,9 +15,14 @@ import { createOneNetClient } from './onenet/client.ts';
 import { createExchange } from './onenet/exchange.ts';
 import { createFailureLog } from './onenet/failure-log.ts';
 import { createRetryBudget } from './onenet/retry-budget.ts';
+import type { SpanExport } from './tracing/exporter.ts';
+import { createTracing } from './tracing/tracing.ts';
 
 /** Calls that may wait for a place, for each pair that one operation may ask for. */
 const QUEUE_FACTOR = 10;
+
+/** How long the end waits for a collector that does not answer. */
+const MAX_EXPORT_MS = 3000;
 
 const monotonicNow = (): number => performance.now();
 
@@ -62,6 +67,9 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     now: monotonicNow,
     random: Math.random,
   });
+  const reportExport = (problem: unknown): void =>
+    logger.warn({ problem: String(problem) }, 'spans cannot be exported');
+  const spans = config.otlpProtocol && (await loadSpanExport(config.otlpProtocol, reportExport));
   const graphql = createGraphQLServer({
     sandbox,
     sandboxHeaders: headersToFillIn(routerSecret),
@@ -80,6 +88,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     sandbox,
     isReady: () => ready,
     metrics,
+    traceRequest: spans && createTracing(spans, new URL(config.onenetOrigin)),
     logger,
   });
 
@@ -95,6 +104,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       await http.close();
       await graphql.apollo.stop();
       await exchange.close();
+      if (spans) await Promise.race([spans.shutdown().catch(reportExport), delay(MAX_EXPORT_MS)]);
     },
   };
 }
@@ -102,4 +112,13 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
 function createTokens(credentials: Credentials): TokenSource {
   if ('token' in credentials) return createReadyToken(credentials.token);
   return createTokenMint({ ...credentials, now: Date.now });
+}
+
+/** Only where spans are wanted: it takes some time and memory to load. */
+async function loadSpanExport(
+  protocol: OtlpProtocol,
+  onProblem: (problem: unknown) => void,
+): Promise<SpanExport> {
+  const { createSpanExport } = await import('./tracing/exporter.ts');
+  return createSpanExport(protocol, onProblem);
 }

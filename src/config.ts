@@ -20,7 +20,12 @@ export interface Config {
   readonly sandbox: boolean;
   readonly drainDelayMs: number;
   readonly logLevel: string;
+  /** How spans are exported; undefined where they are not. */
+  readonly otlpProtocol: OtlpProtocol | undefined;
 }
+
+const OTLP_PROTOCOLS = ['http/protobuf', 'http/json'] as const;
+export type OtlpProtocol = (typeof OTLP_PROTOCOLS)[number];
 
 /** A ready token, or what it takes to mint tokens. */
 export type Credentials =
@@ -119,11 +124,13 @@ type Variables = CleanedEnv<typeof VARIABLES>;
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   let errors: Readonly<Partial<Record<Name, Error>>> = {};
   const variables = cleanEnv(env, VARIABLES, { reporter: (report) => (errors = report.errors) });
+  const tracing = tracingOf(env);
   const faults = [
     ...Object.entries(errors).map(([name, { message }]) => `${name} ${message}`),
     // What is at fault by itself is judged no further, so that one start names all faults, each of them once.
     ...disagreements(variables, (...names) => names.every((name) => errors[name] === undefined)),
     ...credentialFaults(env),
+    ...tracing.faults,
   ];
   if (faults.length > 0) throw new ConfigError(faults);
   return {
@@ -148,6 +155,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     sandbox: variables.SANDBOX,
     drainDelayMs: variables.DRAIN_DELAY_MS,
     logLevel: variables.LOG_LEVEL,
+    otlpProtocol: tracing.protocol,
   };
 }
 
@@ -182,4 +190,34 @@ function credentialFaults(env: Readonly<Record<string, string | undefined>>): st
   if (id) return ['ONENET_ACCESS_KEY must be set beside ONENET_PRODUCT_ID'];
   if (key) return ['ONENET_PRODUCT_ID must be set beside ONENET_ACCESS_KEY'];
   return ['ONENET_AUTHORIZATION must be set, or ONENET_PRODUCT_ID and ONENET_ACCESS_KEY'];
+}
+
+/**
+ * Whether and how spans are exported, by variables that many programs share; what else they say is for the SDK to read.
+ *
+ * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ for empty ones being none.
+ */
+function tracingOf(env: Readonly<Record<string, string | undefined>>): {
+  readonly protocol?: OtlpProtocol | undefined;
+  readonly faults: readonly string[];
+} {
+  const given = (names: readonly string[]) =>
+    names.flatMap((name) => (env[name] ? [{ name, value: env[name] }] : []));
+  const [disabled] = given(['OTEL_SDK_DISABLED']);
+  const [exporter] = given(['OTEL_TRACES_EXPORTER']);
+  const endpoints = given(['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT']);
+  const [protocol] = given(['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL']);
+
+  const isWanted = exporter === undefined ? endpoints.length > 0 : exporter.value !== 'none';
+  if (!isWanted || disabled?.value.toLowerCase() === 'true') return { faults: [] };
+
+  const faults = endpoints
+    .filter(({ value }) => !/^https?:\/\//i.test(value) || !URL.canParse(value))
+    .map(({ name }) => `${name} must be an http(s) address`);
+  if (exporter !== undefined && exporter.value !== 'otlp') {
+    faults.push('OTEL_TRACES_EXPORTER must be one of otlp, none');
+  }
+  const known = OTLP_PROTOCOLS.find((each) => each === (protocol?.value ?? 'http/protobuf'));
+  if (known === undefined) faults.push(`${protocol?.name} must be one of ${OTLP_PROTOCOLS.join(', ')}`);
+  return { protocol: known, faults };
 }

@@ -62,6 +62,7 @@ describe('defaults', () => {
       sandbox: false,
       drainDelayMs: 0,
       logLevel: 'info',
+      otlpProtocol: undefined,
     } satisfies Config);
   });
 
@@ -395,5 +396,47 @@ describe('the message', () => {
     expect(namedIn(error)).toEqual(
       expect.arrayContaining(['LOG_LEVEL', 'ONENET_URL', 'ONENET_TIMEOUT_MS', 'ONENET_ACCESS_KEY']),
     );
+  });
+});
+
+describe('the export of spans', () => {
+  const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+  const read = (environment: Environment) => readConfig({ ...TOKEN, ...environment }).otlpProtocol;
+
+  it.each<[string, Environment, string | undefined]>([
+    ['without any of the variables', {}, undefined],
+    ['with an endpoint', ENDPOINT, 'http/protobuf'],
+    [
+      'with an endpoint for traces',
+      { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://collector/x' },
+      'http/protobuf',
+    ],
+    ['with an exporter', { OTEL_TRACES_EXPORTER: 'otlp' }, 'http/protobuf'],
+    ['with another protocol', { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json'],
+    [
+      'with another protocol for traces',
+      { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json' },
+      'http/json',
+    ],
+    ['with an exporter that is none', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }, undefined],
+    ['with all of it disabled', { ...ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }, undefined],
+    ['with empty variables', { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_EXPORTER: '' }, undefined],
+    ['with a protocol and nothing else', { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, undefined],
+  ])('is as OpenTelemetry specifies it %s', (_, environment, protocol) => {
+    expect(read(environment)).toBe(protocol);
+  });
+
+  it.each<[Environment, string]>([
+    [{ OTEL_TRACES_EXPORTER: 'zipkin' }, 'OTEL_TRACES_EXPORTER must be one of otlp, none'],
+    [
+      { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' },
+      'OTEL_EXPORTER_OTLP_PROTOCOL must be one of http/protobuf, http/json',
+    ],
+    [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' },
+      'OTEL_EXPORTER_OTLP_ENDPOINT must be an http(s) address',
+    ],
+  ])('is refused where it cannot be: %j', (environment, fault) => {
+    expect(refusal({ ...TOKEN, ...environment }).message).toBe(`invalid configuration: ${fault}`);
   });
 });

@@ -76,6 +76,7 @@ describe('a call to OneNET that fails', () => {
         requester: {
           endsAtMs: Infinity,
           ended: () => undefined,
+          trace: undefined,
           logFields: () => ({ requestId: 'r' }),
           onEnd: () => undefined,
         },

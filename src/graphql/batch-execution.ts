@@ -6,12 +6,12 @@ import {
   type SourceLocation,
 } from 'graphql';
 
-import { downloadUrl, isAbsent, type OtaTask, type OtaTaskOutcome } from '../ota-task.ts';
+import { downloadUrl, isAbsent, type OtaTask, type OtaTaskAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import { admitOperation } from './admission.ts';
 import { reportAnswer } from './answer-report.ts';
 import type { GraphQLContext } from './context.ts';
 import { deviceIdIn } from './device-reference.ts';
-import { type Fault, loadFailed, taskAbsent, type ReportUnforeseen } from './error-map.ts';
+import { type Fault, faultOf, type ReportUnforeseen } from './error-map.ts';
 import { pairId } from './loader.ts';
 import type { OperationPlan, PlannedField } from './operation-plan.ts';
 import { createKnownOperations } from './known-operations.ts';
@@ -63,8 +63,8 @@ export function createBatchExecution({ schema, cacheMaxAgeSeconds, report }: Bat
           const { source, document, operation, request, contextValue } = requested;
           // Someone else instruments each field. And whatever its type says, an operation that is named but not there is
           // undefined here.
-          if (metrics.captureTraces === true || !(operation as OperationDefinitionNode | undefined))
-            return null;
+          const traced = metrics.captureTraces === true || contextValue.requester.trace !== undefined;
+          if (traced || !(operation as OperationDefinitionNode | undefined)) return null;
           const variables = request.variables ?? {};
           const plan = planOf(document, operation, variables);
           if (plan === undefined) return null;
@@ -90,6 +90,7 @@ export function createBatchExecution({ schema, cacheMaxAgeSeconds, report }: Bat
   }
 
   async function answerKnown(body: unknown, context: GraphQLContext): Promise<KnownAnswer | undefined> {
+    if (context.requester.trace !== undefined) return undefined;
     const found = known.find(body);
     if (found === undefined) return undefined;
     const result = await executePlan(found.plan, found.variables, context, report);
@@ -155,7 +156,7 @@ async function executePlan(
 /** What a field of a device comes to: a value, or null and why. */
 interface Completed {
   readonly value: unknown;
-  readonly fault?: Fault;
+  readonly fault?: Fault | undefined;
 }
 
 /** Completes a field for one device after the other, for the same device only once. */
@@ -170,18 +171,12 @@ function createCompletion(
   function complete(deviceId: string): Completed {
     const key = { deviceId, type };
     const outcome = outcomes.get(pairId(key)) as OtaTaskOutcome | Error;
-    if (outcome instanceof Error) return { value: null, fault: loadFailed(outcome, key) };
+    const fault = faultOf(name, outcome, key);
+    if (fault !== undefined || outcome instanceof Error) return { value: null, fault };
     const value: Json = {};
-    if (!isAbsent(outcome)) {
-      for (const field of ofTask) value[field.key] = valueOf(outcome, field.name);
-    } else if (name === 'otaTask') {
-      return { value: null, fault: taskAbsent(outcome, key) };
-    } else {
-      for (const field of ofAbsent) {
-        value[field.key] =
-          field.name === '__typename' ? 'OtaTaskAbsent' : outcome[field.name as keyof typeof outcome];
-      }
-    }
+    if (isAbsent(outcome))
+      for (const field of ofAbsent) value[field.key] = absenceValueOf(outcome, field.name);
+    else for (const field of ofTask) value[field.key] = taskValueOf(outcome, field.name);
     return { value };
   }
 
@@ -192,7 +187,11 @@ function createCompletion(
   };
 }
 
-function valueOf(task: OtaTask, field: string): unknown {
+function absenceValueOf(absent: OtaTaskAbsent, field: string): unknown {
+  return field === '__typename' ? 'OtaTaskAbsent' : absent[field as keyof OtaTaskAbsent];
+}
+
+function taskValueOf(task: OtaTask, field: string): unknown {
   if (field === '__typename') return 'OtaTask';
   return field === 'downloadUrl' ? downloadUrl(task) : task[field as keyof OtaTask];
 }

@@ -8,7 +8,14 @@ import {
   OneNetUnreachableError,
   OneNetUnreadableError,
 } from '../onenet/errors.ts';
-import type { DeviceTaskKey, OtaTaskAbsent, OtaTaskType, Requester } from '../ota-task.ts';
+import {
+  type DeviceTaskKey,
+  isAbsent,
+  type OtaTaskAbsent,
+  type OtaTaskOutcome,
+  type OtaTaskType,
+  type Requester,
+} from '../ota-task.ts';
 
 const MESSAGES = {
   OTA_INVALID_TYPE: 'OneNET does not accept this task type for the device.',
@@ -81,13 +88,21 @@ export function badArgument({ message }: GraphQLError): Fault {
   return fault('BAD_USER_INPUT', { message });
 }
 
-/** For a field on which having no task is an error. */
-export function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): Fault {
+/** What a field makes of an outcome, unless it is one to answer: having no task is an error on `otaTask` alone. */
+export function faultOf(
+  field: string,
+  outcome: OtaTaskOutcome | Error,
+  key: DeviceTaskKey,
+): Fault | undefined {
+  if (outcome instanceof Error) return loadFailed(outcome, key);
+  return field === 'otaTask' && isAbsent(outcome) ? taskAbsent(outcome, key) : undefined;
+}
+
+function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): Fault {
   return fault(reason === 'NO_TASK' ? 'OTA_TASK_NOT_FOUND' : 'OTA_TOKEN_EXPIRED', { errno, key });
 }
 
-/** For whatever error a load ended in. */
-export function loadFailed(error: Error, key: DeviceTaskKey): Fault {
+function loadFailed(error: Error, key: DeviceTaskKey): Fault {
   if (error instanceof OneNetRefusedError) {
     const { retryable, errno } = error;
     return fault(refusalCode(error), { retryable, errno, key });

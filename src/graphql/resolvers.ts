@@ -1,26 +1,27 @@
 import type { Resolvers } from '../__generated__/resolvers.ts';
-import { type DeviceTaskKey, downloadUrl, isAbsent, type OtaTaskOutcome } from '../ota-task.ts';
+import { type DeviceTaskKey, downloadUrl, isAbsent, type OtaTask, type OtaTaskOutcome } from '../ota-task.ts';
 import type { GraphQLContext } from './context.ts';
-import { graphQLError, loadFailed, taskAbsent } from './error-map.ts';
+import { faultOf, graphQLError } from './error-map.ts';
 
 export const resolvers: Resolvers = {
   Device: {
-    otaTask: async ({ id }, { type }, context) => {
-      const key = { deviceId: id, type };
-      const outcome = await load(key, context);
-      if (isAbsent(outcome)) throw graphQLError(taskAbsent(outcome, key));
-      return outcome;
-    },
-    otaTaskResult: ({ id }, { type }, context) => load({ deviceId: id, type }, context),
+    otaTask: ({ id }, { type }, context) => load('otaTask', { deviceId: id, type }, context),
+    otaTaskResult: ({ id }, { type }, context) => load('otaTaskResult', { deviceId: id, type }, context),
   },
   OtaTask: { downloadUrl },
   OtaTaskResult: { __resolveType: (outcome) => (isAbsent(outcome) ? 'OtaTaskAbsent' : 'OtaTask') },
 };
 
-async function load(key: DeviceTaskKey, { loader }: GraphQLContext): Promise<OtaTaskOutcome> {
-  try {
-    return await loader.load(key);
-  } catch (error) {
-    throw graphQLError(loadFailed(error as Error, key));
-  }
+/** Completes a field, and with it its span. */
+async function load<Name extends 'otaTask' | 'otaTaskResult'>(
+  name: Name,
+  key: DeviceTaskKey,
+  { loader, requester }: GraphQLContext,
+): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
+  const endSpan = requester.trace?.field(name, key);
+  const outcome = await loader.load(key).catch((error: unknown) => error as Error);
+  const fault = faultOf(name, outcome, key);
+  endSpan?.(fault?.extensions.code);
+  if (fault !== undefined) throw graphQLError(fault);
+  return outcome as OtaTask;
 }

@@ -1,32 +1,49 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-
 import type { Logger } from 'pino';
 
 import type { OnAnswer } from '../graphql/answer-report.ts';
+import type { RequestTrace } from '../ota-task.ts';
+import type { TracedRequest, TraceRequest } from '../tracing/tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
 import { logFieldsOf } from './requester.ts';
+
+/** What is learnt of a request on the way to its answer. */
+interface Followed {
+  answer?: Outcome;
+  traced?: TracedRequest | undefined;
+}
+
+export interface Follow {
+  /** To be told how the operation was answered. */
+  readonly onAnswer: OnAnswer;
+  readonly trace: RequestTrace | undefined;
+}
 
 /**
  * Counts the requests to the GraphQL endpoint, those that never reach GraphQL included. To be called before any hook
  * that refuses requests.
  *
- * @returns What is to be told how the operation of a request was answered.
+ * @returns Follows a request into GraphQL; only such a request is traced.
  */
-export function countRequests(
+export function followRequests(
   server: FastifyInstance,
   graphqlPath: string,
   metrics: Metrics,
   logger: Logger,
-): (reply: FastifyReply) => OnAnswer {
-  const answers = new WeakMap<FastifyReply, Outcome>();
+  traceRequest: TraceRequest | undefined,
+): (request: FastifyRequest, reply: FastifyReply) => Follow {
+  const requests = new WeakMap<FastifyReply, Followed>();
 
   server.addHook('onRequest', (request, reply, done) => {
     if (isFor(graphqlPath, request)) {
+      const followed: Followed = {};
+      requests.set(reply, followed);
       metrics.requestStarted();
       reply.raw.once('close', () => {
         const { statusCode: status, elapsedTime: durationMs } = reply;
-        const outcome = outcomeOf(reply, answers.get(reply));
+        const outcome = outcomeOf(reply, followed.answer);
         metrics.requestEnded(outcome, status, durationMs);
+        followed.traced?.end(status, outcome);
         if (logger.isLevelEnabled('debug')) {
           logger.debug({ outcome, status, durationMs, ...logFieldsOf(request) }, 'request ended');
         }
@@ -34,9 +51,17 @@ export function countRequests(
     }
     done();
   });
-  return (reply) => (kind, errors) => {
-    answers.set(reply, kind);
-    metrics.errors(errors);
+
+  return (request, reply) => {
+    const followed = requests.get(reply) as Followed;
+    followed.traced = traceRequest?.(request.headers, reply.elapsedTime);
+    return {
+      trace: followed.traced?.trace,
+      onAnswer(kind, errors) {
+        followed.answer = kind;
+        metrics.errors(errors);
+      },
+    };
   };
 }
 

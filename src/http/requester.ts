@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-import type { Requester } from '../ota-task.ts';
+import type { Requester, RequestTrace } from '../ota-task.ts';
 
 /** What proxies make of ids, and nothing that could forge a log line or a header. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
@@ -38,6 +38,7 @@ export function createRequester(
   request: FastifyRequest,
   { raw }: FastifyReply,
   timeoutMs: number,
+  trace: RequestTrace | undefined,
 ): Requester {
   const callbacks: (() => void)[] = [];
   let ended: ReturnType<Requester['ended']>;
@@ -56,7 +57,8 @@ export function createRequester(
   return {
     endsAtMs: performance.now() + timeoutMs,
     ended: () => ended,
-    logFields: () => logFieldsOf(request),
+    logFields: () => ({ ...logFieldsOf(request), ...(trace && { traceId: trace.traceId }) }),
+    trace,
     onEnd(callback) {
       callbacks.push(callback);
     },

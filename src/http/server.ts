@@ -8,13 +8,14 @@ import type { OnAnswer } from '../graphql/answer-report.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import type { GraphQLServer } from '../graphql/server.ts';
 import type { Requester } from '../ota-task.ts';
+import type { TraceRequest } from '../tracing/tracing.ts';
 import { decompress } from './decompress.ts';
 import { serveGraphiQL } from './graphiql.ts';
 import { createGraphQLHandler } from './graphql-handler.ts';
 import { shedLoad } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
-import { countRequests } from './request-outcome.ts';
+import { followRequests } from './request-outcome.ts';
 import { createRequester, logFieldsOf, requestIdOf } from './requester.ts';
 import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
 import { answerPreflight, isStudioPreflight, shareWithStudio } from './studio-origin.ts';
@@ -37,6 +38,8 @@ export interface HttpServerOptions {
   readonly sandbox: boolean;
   readonly isReady: () => boolean;
   readonly metrics: Metrics;
+  /** Where requests are traced. */
+  readonly traceRequest: TraceRequest | undefined;
   readonly logger: Logger;
 }
 
@@ -45,8 +48,8 @@ export interface HttpServerOptions {
  * gets before anybody can have typed it: the page and the answer to a preflight, which hold no data.
  */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
-  const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady, metrics, logger } =
-    options;
+  const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
+  const { metrics, traceRequest, logger } = options;
   const allowedMethods = new Map([
     ['/graphql', sandbox ? 'GET, POST' : 'POST'],
     ...(sandbox ? [['/graphiql', 'GET'] as const] : []),
@@ -72,7 +75,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   });
   boundDraining(server, requestTimeoutMs + DRAIN_MARGIN_MS);
 
-  const onAnswerTo = countRequests(server, '/graphql', metrics, logger);
+  const follow = followRequests(server, '/graphql', metrics, logger, traceRequest);
   server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     const path = request.url.split('?', 1)[0] as string;
@@ -124,9 +127,10 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   server.post(
     '/graphql',
-    createGraphQLHandler(graphql, (request, reply) =>
-      createContext(createRequester(request, reply, requestTimeoutMs), onAnswerTo(reply)),
-    ),
+    createGraphQLHandler(graphql, (request, reply) => {
+      const { trace, onAnswer } = follow(request, reply);
+      return createContext(createRequester(request, reply, requestTimeoutMs, trace), onAnswer);
+    }),
   );
   server.get('/graphql', async (request, reply) => {
     if (!isForPage(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);

@@ -94,9 +94,13 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
           return;
         }
         const startedMs = now();
+        const endSpan = requester.trace?.call(request, again ? 2 : 1);
         const ended = (answer: HttpAnswer | Error): void => {
           const outcome = answer instanceof Error ? answer : judge(answer);
-          observer.attempt(resultOf(outcome), errnoOf(outcome), now() - startedMs);
+          const result = resultOf(outcome);
+          const errno = errnoOf(outcome);
+          observer.attempt(result, errno, now() - startedMs);
+          endSpan?.({ result, errno, status: 'status' in answer ? answer.status : undefined });
           circuit.leave(pass, verdictOn(outcome));
           if (again) conclude(index, outcome, 2);
           else concludeOrRetry(index, outcome);

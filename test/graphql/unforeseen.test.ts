@@ -33,6 +33,7 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
     routerSecret: SECRET,
     sandbox: false,
     isReady: () => true,
+    traceRequest: undefined,
     metrics: createMetrics({
       callsInFlight: () => 0,
       callsWaiting: () => 0,

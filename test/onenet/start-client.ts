@@ -50,6 +50,7 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
         if (!signal.aborted) return undefined;
         return (signal.reason as Error).name === 'TimeoutError' ? 'late' : 'gone';
       },
+      trace: undefined,
       logFields: () => ({ requestId: 'test' }),
       onEnd: (callback) => signal.addEventListener('abort', callback),
     });

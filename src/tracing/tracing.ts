@@ -1,0 +1,142 @@
+import {
+  type Context,
+  defaultTextMapGetter,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace as api,
+  type Tracer,
+} from '@opentelemetry/api';
+
+import type { DeviceTaskKey, RequestTrace } from '../ota-task.ts';
+import type { SpanExport } from './exporter.ts';
+
+/** The span of a whole request. */
+export interface TracedRequest {
+  readonly trace: RequestTrace;
+  end(status: number, outcome: string): void;
+}
+
+/**
+ * Begins the trace of a request that came `ageMs` milliseconds ago; nothing where the sampler has chosen to trace
+ * others.
+ */
+export type TraceRequest = (
+  headers: Readonly<Record<string, unknown>>,
+  ageMs: number,
+) => TracedRequest | undefined;
+
+/**
+ * Traces requests: the request itself, in it each field of a device that waits for a task, and in that the calls to OneNET.
+ *
+ * @param server Where OneNET is.
+ * @see https://opentelemetry.io/docs/specs/semconv/http/http-spans/ for the names of attributes.
+ */
+export function createTracing(
+  { tracer, propagator }: Pick<SpanExport, 'tracer' | 'propagator'>,
+  server: URL,
+): TraceRequest {
+  const serverAttributes = {
+    'http.request.method': 'GET',
+    'url.template': '/ota/south/tasking',
+    'server.address': server.hostname,
+    'server.port': Number(server.port || (server.protocol === 'https:' ? 443 : 80)),
+  };
+
+  return (headers, ageMs) => {
+    const parent = propagator.extract(ROOT_CONTEXT, headers, defaultTextMapGetter);
+    const span = tracer.startSpan(
+      'POST /graphql',
+      {
+        kind: SpanKind.SERVER,
+        startTime: Date.now() - ageMs,
+        attributes: { 'http.request.method': 'POST', 'http.route': '/graphql', 'url.path': '/graphql' },
+      },
+      parent,
+    );
+    if (!span.isRecording()) return undefined;
+    return {
+      trace: traceWithin(span, parent, tracer, serverAttributes),
+      end(status, outcome) {
+        span.setAttributes({ 'http.response.status_code': status, 'onenet_ota.outcome': outcome });
+        if (status >= 500 || outcome === 'aborted') {
+          span.setAttribute('error.type', outcome === 'aborted' ? outcome : String(status));
+          span.setStatus({ code: SpanStatusCode.ERROR });
+        }
+        span.end();
+      },
+    };
+  };
+}
+
+/** What waits for one call, and the call that it waits for, once that has begun. */
+interface Shared {
+  readonly fields: Span[];
+  call?: Span;
+}
+
+function traceWithin(
+  request: Span,
+  parent: Context,
+  tracer: Tracer,
+  serverAttributes: Readonly<Record<string, string | number>>,
+): RequestTrace {
+  const shared = new Map<string, Shared>();
+  const within = (span: Span): Context => api.setSpan(parent, span);
+
+  function sharedBy({ deviceId, type }: DeviceTaskKey): Shared {
+    const pair = `${type}:${deviceId}`;
+    let found = shared.get(pair);
+    if (found === undefined) shared.set(pair, (found = { fields: [] }));
+    return found;
+  }
+
+  return {
+    traceId: request.spanContext().traceId,
+    field(name, key) {
+      const span = tracer.startSpan(`Device.${name}`, { attributes: attributesOf(key) }, within(request));
+      const { fields, call } = sharedBy(key);
+      fields.push(span);
+      call?.addLink({ context: span.spanContext() });
+      return (code) => {
+        if (code !== undefined) fail(span, code);
+        span.end();
+      };
+    },
+    call(key, attempt) {
+      const pair = sharedBy(key);
+      const [first, ...others] = pair.fields;
+      const span = tracer.startSpan(
+        'GET /ota/south/tasking',
+        {
+          kind: SpanKind.CLIENT,
+          attributes: {
+            ...serverAttributes,
+            ...attributesOf(key),
+            ...(attempt === 1 ? {} : { 'http.request.resend_count': attempt - 1 }),
+          },
+          // One call answers them all; a span has only one parent.
+          links: others.map((field) => ({ context: field.spanContext() })),
+        },
+        within(first ?? request),
+      );
+      pair.call = span;
+      return ({ result, errno, status }) => {
+        if (status !== undefined) span.setAttribute('http.response.status_code', status);
+        if (errno !== undefined) span.setAttribute('onenet.errno', errno);
+        if (result !== 'task' && result !== 'absent') fail(span, result);
+        span.end();
+      };
+    },
+  };
+}
+
+function attributesOf({ deviceId, type }: DeviceTaskKey): Record<string, string> {
+  return { 'onenet.device_id': deviceId, 'onenet.ota_type': type };
+}
+
+function fail(span: Span, type: string): void {
+  span.setAttribute('error.type', type);
+  span.setStatus({ code: SpanStatusCode.ERROR });
+}
