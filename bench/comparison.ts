@@ -13,7 +13,7 @@ export interface Plan {
   readonly latencies: readonly Effort[];
 }
 
-interface Effort {
+export interface Effort {
   readonly latencyMs: number;
   readonly rounds: number;
   /** CPU time that a server uses in one round, milliseconds. */
@@ -23,7 +23,7 @@ interface Effort {
 }
 
 /** One server at one size and one upstream latency. */
-interface Row {
+export interface Row {
   readonly server: string;
   readonly size: number;
   readonly latencyMs: number;

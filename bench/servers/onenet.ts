@@ -3,7 +3,7 @@ import { type Dispatcher, Pool } from 'undici';
 /** As many calls in flight as the subgraph allows itself by default. */
 const CONNECTIONS = 64;
 
-const HEADERS = {
+export const HEADERS = {
   'content-type': 'application/json',
   authorization: 'version=2018-10-31&res=products%2Fbench&et=1893456000&method=sha256&sign=c2lnbg%3D%3D',
 };

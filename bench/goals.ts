@@ -1,0 +1,77 @@
+import type { Alone } from './alone.ts';
+import type { Row } from './comparison.ts';
+import { FLOOR, MERCURIUS, OURS, REST } from './peers.ts';
+
+export interface Goal {
+  readonly name: string;
+  readonly limit: string;
+  readonly figure: string;
+  readonly met: boolean;
+}
+
+/** The most that an entity may cost, to the floor. */
+const MOST: readonly (readonly [size: number, ratio: number])[] = [
+  [1, 2.2],
+  [100, 1.5],
+  [1000, 1.5],
+];
+/** How many times less an entity must cost than with RESTDataSource. */
+const BELOW_REST: readonly (readonly [size: number, factor: number])[] = [
+  [100, 5],
+  [1000, 10],
+];
+/** Memory and timing are as noisy as the machine. */
+const FLAT = 1.1;
+
+/** Judges what was measured; what was not has no goal here. */
+export function judge(rows: readonly Row[], alone: Alone | undefined): Goal[] {
+  const goals: Goal[] = [];
+  const find = (server: string, size: number, latencyMs = 0): Row | undefined =>
+    rows.find((row) => row.server === server && row.size === size && row.latencyMs === latencyMs);
+  const atMost = (name: string, limit: number, figure: number | undefined, unit: string): void => {
+    if (figure === undefined) return;
+    goals.push({
+      name,
+      limit: `≤ ${limit}${unit}`,
+      figure: `${figure.toFixed(2)}${unit}`,
+      met: figure <= limit,
+    });
+  };
+
+  for (const [size, limit] of MOST) {
+    atMost(`CPU for an entity, to the floor, at ${size}`, limit, find(OURS, size)?.ratio.median, ' ×');
+  }
+  for (const size of [100, 1000]) {
+    const ratio = quotient(find(OURS, size)?.cpuUs.median, find(MERCURIUS, size)?.cpuUs.median);
+    atMost(`the same, to Mercurius with JIT, at ${size}`, 1, ratio, ' ×');
+  }
+  for (const [size, factor] of BELOW_REST) {
+    const times = quotient(find(REST, size)?.cpuUs.median, find(OURS, size)?.cpuUs.median);
+    if (times === undefined) continue;
+    goals.push({
+      name: `times cheaper than RESTDataSource, at ${size}`,
+      limit: `≥ ${factor} ×`,
+      figure: `${times.toFixed(1)} ×`,
+      met: times >= factor,
+    });
+  }
+  const flatness = quotient(find(OURS, 10_000)?.cpuUs.median, find(OURS, 100)?.cpuUs.median);
+  atMost('CPU for an entity at 10 000, to that at 100', FLAT, flatness, ' ×');
+  for (const size of [100, 1000]) {
+    const wall = quotient(find(OURS, size, 20)?.p50Ms, find(FLOOR, size, 20)?.p50Ms);
+    atMost(`time of a batch at 20 ms upstream, to the floor, at ${size}`, 1.3, wall, ' ×');
+  }
+  if (alone !== undefined) {
+    const memory = quotient(alone.rssAfterMillion, alone.rssAfter100k);
+    atMost('memory after a million entities, to that after 100 000', FLAT, memory, ' ×');
+    atMost('lag of the event loop, requests of 1000', 50, alone.loopLagMaxMs, ' ms');
+    atMost('slowest probe meanwhile', 50, alone.probeMaxMs, ' ms');
+    atMost('ready after', 1000, alone.readyMs, ' ms');
+    atMost('installation for production', 60, alone.installMiB, ' MiB');
+  }
+  return goals;
+}
+
+function quotient(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a / b;
+}

@@ -1,0 +1,98 @@
+import { availableParallelism, cpus } from 'node:os';
+
+import type { Comparison, Row } from './comparison.ts';
+import type { Goal } from './goals.ts';
+import type { Peer } from './peers.ts';
+
+/** The report in Markdown: ratios first, since they alone mean anything on another machine. */
+export function toMarkdown(
+  peers: readonly Peer[],
+  { rows, refusals }: Comparison,
+  goals: readonly Goal[],
+): string {
+  const latencies = [...new Set(rows.map(({ latencyMs }) => latencyMs))];
+  return [
+    '# Benchmark',
+    `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString()}.`,
+    'CPU is that of the server process, user and system, by the scheduler; instructions are not counted.',
+    table(
+      ['server', ''],
+      peers.map(({ name, description }) => [name, description]),
+    ),
+    ...latencies.flatMap((latencyMs) => {
+      const measured = rows.filter((row) => row.latencyMs === latencyMs);
+      return [
+        `## Upstream latency ${latencyMs} ms`,
+        'CPU for an entity, to the floor in the same round: median (least to most).',
+        ratios(peers, measured),
+        details(measured),
+      ];
+    }),
+    ...(goals.length === 0 ? [] : ['## Goals', goalTable(goals)]),
+    ...(refusals.length === 0
+      ? []
+      : [
+          '## Not measured',
+          table(
+            ['server', 'entities', 'why'],
+            refusals.map(({ server, size, reason }) => [server, size, reason]),
+          ),
+        ]),
+    '',
+  ].join('\n\n');
+}
+
+function ratios(peers: readonly Peer[], rows: readonly Row[]): string {
+  const sizes = [...new Set(rows.map(({ size }) => size))];
+  return table(
+    ['entities in a request', ...sizes],
+    peers.map(({ name }) => [
+      name,
+      ...sizes.map((size) => {
+        const row = rows.find((each) => each.server === name && each.size === size);
+        if (row === undefined) return '';
+        const { median, min, max } = row.ratio;
+        return `${median.toFixed(2)} (${min.toFixed(2)} to ${max.toFixed(2)})`;
+      }),
+    ]),
+  );
+}
+
+function details(rows: readonly Row[]): string {
+  return table(
+    [
+      'entities',
+      'server',
+      'CPU µs each',
+      'requests/s',
+      'p50 ms',
+      'p99 ms',
+      'peak MiB',
+      'calls/request',
+      'in flight',
+    ],
+    rows.map((row) => [
+      row.size,
+      row.server,
+      row.cpuUs.median.toFixed(1),
+      row.requestsPerSecond.toFixed(row.requestsPerSecond < 100 ? 1 : 0),
+      row.p50Ms.toFixed(1),
+      row.p99Ms.toFixed(1),
+      Math.round(row.peakRss / 2 ** 20),
+      Number(row.callsPerRequest.toFixed(2)),
+      row.inFlight,
+    ]),
+  );
+}
+
+function goalTable(goals: readonly Goal[]): string {
+  return table(
+    ['goal', 'limit', 'measured', ''],
+    goals.map(({ name, limit, figure, met }) => [name, limit, figure, met ? 'met' : '**not met**']),
+  );
+}
+
+function table(head: readonly (string | number)[], body: readonly (readonly (string | number)[])[]): string {
+  const line = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n');
+}
