@@ -1,4 +1,4 @@
-import type { DeviceTaskKey } from '../ota-task.ts';
+import type { OtaTaskRequest } from '../ota-task.ts';
 import type { Admission, GraphQLContext } from './context.ts';
 import { deviceIdIn } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
@@ -14,8 +14,6 @@ const VALUES_ALWAYS_ALLOWED = 20_000;
 /** A body holds fewer representations than this; only who repeats them under many aliases has more. */
 const MAX_REPRESENTATIONS = 100_000;
 
-type Limits = Pick<GraphQLContext, 'maxDeviceTasks' | 'addressWanted'>;
-
 /**
  * Looks at all `_entities` fields of an operation together: what they ask for must be within the limits before the first call goes
  * out, and what anybody wants to know of a pair decides how it is asked upstream.
@@ -28,9 +26,9 @@ type Limits = Pick<GraphQLContext, 'maxDeviceTasks' | 'addressWanted'>;
 export function admitOperation(
   { entities }: OperationPlan,
   variableValues: Readonly<Record<string, unknown>>,
-  limits: Limits,
+  { maxDeviceTasks }: Pick<GraphQLContext, 'maxDeviceTasks'>,
 ): Admission | undefined {
-  const maxTasks = limits.maxDeviceTasks * DUPLICATION_ALLOWED;
+  const maxTasks = maxDeviceTasks * DUPLICATION_ALLOWED;
   const sum = (count: (field: PlannedEntities) => number): number =>
     entities.reduce(
       (total, field) => total + field.representationsIn(variableValues).length * count(field),
@@ -41,35 +39,34 @@ export function admitOperation(
   const isTooMuch =
     sum(({ tasks }) => tasks.length) > maxTasks ||
     sum(({ values }) => values) > Math.max(VALUES_ALWAYS_ALLOWED, maxTasks * VALUES_PER_TASK);
-  const pairs = isTooMuch ? undefined : collectPairs(entities, variableValues, limits);
+  const pairs = isTooMuch ? undefined : collectPairs(entities, variableValues, maxDeviceTasks);
   return pairs === undefined
-    ? refuseOperation(OPERATION_TOO_LARGE, limits)
+    ? refuseOperation(OPERATION_TOO_LARGE, maxDeviceTasks)
     : { pairs, fault: BAD_USER_INPUT, errorsLeft: maxTasks };
 }
 
 /** For an operation of which no entity is resolved. */
-export function refuseOperation(fault: Fault, { maxDeviceTasks }: Pick<Limits, 'maxDeviceTasks'>): Admission {
+export function refuseOperation(fault: Fault, maxDeviceTasks: number): Admission {
   return { pairs: undefined, fault, errorsLeft: maxDeviceTasks * DUPLICATION_ALLOWED };
 }
 
-/** Distinct pairs by id, unless there are too many; those with an address wanted are added to `addressWanted`. */
+/** Distinct pairs by id, unless there are too many; with an address where anybody wants it. */
 function collectPairs(
   entities: readonly PlannedEntities[],
   variableValues: Readonly<Record<string, unknown>>,
-  { maxDeviceTasks, addressWanted }: Limits,
-): Map<string, DeviceTaskKey> | undefined {
-  const pairs = new Map<string, DeviceTaskKey>();
+  max: number,
+): Map<string, OtaTaskRequest> | undefined {
+  const pairs = new Map<string, OtaTaskRequest>();
   for (const { representationsIn, tasks } of entities) {
     for (const representation of representationsIn(variableValues)) {
       const deviceId = deviceIdIn(representation);
       if (deviceId === undefined) continue;
       for (const { type, withAddress } of tasks) {
-        const key = { deviceId, type };
-        const pair = pairId(key);
-        pairs.set(pair, key);
-        if (withAddress) addressWanted.add(pair);
+        const request = { deviceId, type, withAddress };
+        const pair = pairId(request);
+        if (withAddress || !pairs.has(pair)) pairs.set(pair, request);
       }
-      if (pairs.size > maxDeviceTasks) return undefined;
+      if (pairs.size > max) return undefined;
     }
   }
   return pairs;

@@ -116,8 +116,8 @@ async function executePlan(
   const { pairs } = admission;
   const outcomes = new Map<string, OtaTaskOutcome | Error>();
   if (pairs !== undefined) {
-    // All pairs are handed to the loader at once.
-    const loaded = await context.loader.loadMany([...pairs.values()]);
+    // Not through the loader: the plan has gathered each pair once, which is all that the loader could do.
+    const loaded = await context.fetch([...pairs.values()]).catch(failAll(pairs.size));
     let i = 0;
     for (const pair of pairs.keys()) outcomes.set(pair, loaded[i++] as OtaTaskOutcome | Error);
   }
@@ -194,4 +194,9 @@ function absenceValueOf(absent: OtaTaskAbsent, field: string): unknown {
 function taskValueOf(task: OtaTask, field: string): unknown {
   if (field === '__typename') return 'OtaTask';
   return field === 'downloadUrl' ? downloadUrl(task) : task[field as keyof OtaTask];
+}
+
+/** As the loader would. */
+function failAll(count: number): (error: unknown) => Error[] {
+  return (error) => Array<Error>(count).fill(error as Error);
 }

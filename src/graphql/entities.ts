@@ -33,7 +33,7 @@ function admit(info: GraphQLResolveInfo, context: GraphQLContext): Admission | u
   try {
     plan = planOperation(info);
   } catch (error) {
-    return refuseOperation(badArgument(error as GraphQLError), context);
+    return refuseOperation(badArgument(error as GraphQLError), context.maxDeviceTasks);
   }
   return admitOperation(plan, info.variableValues, context);
 }

@@ -1,12 +1,12 @@
 import DataLoader from 'dataloader';
 
-import type { DeviceTaskKey, OtaTaskOutcome } from '../ota-task.ts';
+import type { DeviceTaskKey, OtaTaskOutcome, OtaTaskRequest } from '../ota-task.ts';
 
-export type OtaTaskLoader = DataLoader<DeviceTaskKey, OtaTaskOutcome, string>;
+export type OtaTaskLoader = DataLoader<OtaTaskRequest, OtaTaskOutcome, string>;
 
 /** One for each GraphQL request: gathers every (device, type) asked for anywhere in the operation, each of them once. */
 export function createOtaTaskLoader(
-  fetch: (keys: readonly DeviceTaskKey[]) => Promise<(OtaTaskOutcome | Error)[]>,
+  fetch: (requests: readonly OtaTaskRequest[]) => Promise<readonly (OtaTaskOutcome | Error)[]>,
 ): OtaTaskLoader {
   return new DataLoader(fetch, { cacheKeyFn: pairId });
 }

@@ -1,7 +1,15 @@
 import type { Resolvers } from '../__generated__/resolvers.ts';
-import { type DeviceTaskKey, downloadUrl, isAbsent, type OtaTask, type OtaTaskOutcome } from '../ota-task.ts';
+import {
+  type DeviceTaskKey,
+  downloadUrl,
+  isAbsent,
+  type OtaTask,
+  type OtaTaskOutcome,
+  type OtaTaskRequest,
+} from '../ota-task.ts';
 import type { GraphQLContext } from './context.ts';
 import { faultOf, graphQLError } from './error-map.ts';
+import { pairId } from './loader.ts';
 
 export const resolvers: Resolvers = {
   Device: {
@@ -16,10 +24,12 @@ export const resolvers: Resolvers = {
 async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   name: Name,
   key: DeviceTaskKey,
-  { loader, requester }: GraphQLContext,
+  { loader, requester, admission }: GraphQLContext,
 ): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
   const endSpan = requester.trace?.field(name, key);
-  const outcome = await loader.load(key).catch((error: unknown) => error as Error);
+  // Whoever resolves devices has admitted the operation, and with it this pair.
+  const request = admission?.pairs?.get(pairId(key)) as OtaTaskRequest;
+  const outcome = await loader.load(request).catch((error: unknown) => error as Error);
   const fault = faultOf(name, outcome, key);
   endSpan?.(fault?.extensions.code);
   if (fault !== undefined) throw graphQLError(fault);
