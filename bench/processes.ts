@@ -33,8 +33,6 @@ export interface RunningServer {
   readonly name: string;
   /** Of the GraphQL endpoint. */
   readonly url: string;
-  /** Milliseconds from the spawn to the line that tells the address. */
-  readonly startedInMs: number;
   /** Microseconds of all threads in user and system mode since the start. */
   cpuUs(): number;
   /** Bytes. */
@@ -51,7 +49,6 @@ export async function startServer(
   upstream: string,
   maxDeviceTasks?: number,
 ): Promise<RunningServer> {
-  const startedMs = performance.now();
   const child = spawn(process.execPath, command, {
     cwd: ROOT,
     env: {
@@ -65,7 +62,6 @@ export async function startServer(
   return {
     name,
     url,
-    startedInMs: performance.now() - startedMs,
     cpuUs: () => cpuUs(pid),
     rss: () => memory(pid, 'VmRSS'),
     peakRss: () => memory(pid, 'VmHWM'),

@@ -1,7 +1,5 @@
 // What the work itself costs: HTTP in, the calls, JSON out. No GraphQL, no checks.
-import { createServer } from 'node:http';
-
-import { listen, readBody } from './listen.ts';
+import { serveJson } from './listen.ts';
 import { createFetchOtaTask, type OtaTask } from './onenet.ts';
 
 interface Body {
@@ -10,17 +8,10 @@ interface Body {
 
 const fetchOtaTask = createFetchOtaTask('dispatch');
 
-listen(
-  createServer((request, response) => {
-    void answer(request).then((json) => {
-      response.setHeader('content-type', 'application/json; charset=utf-8');
-      response.end(json);
-    });
-  }),
-);
+serveJson(answer);
 
-async function answer(request: AsyncIterable<Buffer>): Promise<string> {
-  const { variables } = JSON.parse(await readBody(request)) as Body;
+async function answer(body: string): Promise<string> {
+  const { variables } = JSON.parse(body) as Body;
   const tasks = new Map<string, Promise<OtaTask>>();
   const entities = variables.representations.map(async ({ id }) => {
     let task = tasks.get(id);

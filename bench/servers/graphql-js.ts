@@ -1,9 +1,7 @@
 // What GraphQL itself costs: graphql-js behind node:http, each document parsed and validated once.
-import { createServer } from 'node:http';
-
 import { type DocumentNode, execute, parse, validate } from 'graphql';
 
-import { listen, readBody } from './listen.ts';
+import { serveJson } from './listen.ts';
 import { createFetchOtaTask } from './onenet.ts';
 import { createContext, createSchema } from './schema.ts';
 
@@ -16,17 +14,10 @@ const schema = createSchema();
 const fetchOtaTask = createFetchOtaTask('dispatch');
 const documents = new Map<string, DocumentNode>();
 
-listen(
-  createServer((request, response) => {
-    void answer(request).then((json) => {
-      response.setHeader('content-type', 'application/json; charset=utf-8');
-      response.end(json);
-    });
-  }),
-);
+serveJson(answer);
 
-async function answer(request: AsyncIterable<Buffer>): Promise<string> {
-  const { query, variables } = JSON.parse(await readBody(request)) as Body;
+async function answer(body: string): Promise<string> {
+  const { query, variables } = JSON.parse(body) as Body;
   const result = await execute({
     schema,
     document: documentOf(query),

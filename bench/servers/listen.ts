@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** Says where the server listens, as ours does. */
@@ -13,7 +13,20 @@ export function listen(server: Server): void {
   });
 }
 
-export async function readBody(request: AsyncIterable<Buffer>): Promise<string> {
+/** Answers the body of each request, on a free port. */
+export function serveJson(answer: (body: string) => Promise<string>): void {
+  const server = createServer((request, response) => {
+    void readBody(request)
+      .then(answer)
+      .then((json) => {
+        response.setHeader('content-type', 'application/json; charset=utf-8');
+        response.end(json);
+      });
+  });
+  listen(server);
+}
+
+async function readBody(request: AsyncIterable<Buffer>): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   return Buffer.concat(chunks).toString();

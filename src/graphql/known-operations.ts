@@ -37,7 +37,8 @@ export function createKnownOperations(planOf: PlanOperation): KnownOperations {
       const found = known.get(query);
       if (found === undefined) return undefined;
       const { document, operation } = found;
-      if (operationName !== undefined && operationName !== operation.name?.value) return undefined;
+      const name = operation.name?.value;
+      if ((operationName ?? name) !== name) return undefined;
       const plan = planOf(document, operation, variables);
       return plan && { plan, variables };
     },
