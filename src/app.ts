@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 
 import type { Config, Credentials, OtlpProtocol } from './config.ts';
-import { createContext } from './graphql/context.ts';
 import { createGraphQLServer } from './graphql/server.ts';
 import { createMetrics } from './http/metrics.ts';
 import { headersToFillIn } from './http/router-secret.ts';
@@ -70,7 +69,9 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const reportExport = (problem: unknown): void =>
     logger.warn({ problem: String(problem) }, 'spans cannot be exported');
   const spans = config.otlpProtocol && (await loadSpanExport(config.otlpProtocol, reportExport));
-  const graphql = createGraphQLServer({
+  const graphql = await createGraphQLServer({
+    fetchOtaTasks,
+    maxDeviceTasks,
     sandbox,
     sandboxHeaders: headersToFillIn(routerSecret),
     // While a secret is set, whoever reaches GraphQL has given it.
@@ -78,11 +79,8 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     cacheMaxAgeSeconds,
     logger,
   });
-  await graphql.apollo.start();
   const http = createHttpServer({
     graphql,
-    createContext: (requester, onAnswer) =>
-      createContext({ fetchOtaTasks, maxDeviceTasks, requester, onAnswer }),
     requestTimeoutMs,
     routerSecret,
     sandbox,
@@ -102,7 +100,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       ready = false;
       await delay(config.drainDelayMs);
       await http.close();
-      await graphql.apollo.stop();
+      await graphql.stop();
       await exchange.close();
       if (spans) await Promise.race([spans.shutdown().catch(reportExport), delay(MAX_EXPORT_MS)]);
     },

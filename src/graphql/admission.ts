@@ -1,64 +1,84 @@
 import type { OtaTaskRequest } from '../ota-task.ts';
-import type { Admission, GraphQLContext } from './context.ts';
 import { deviceIdIn } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
+import type { OperationLimits } from './limits.ts';
 import { pairId } from './loader.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
+import { RequestError } from './request-error.ts';
 
-/** Representations times task fields may be this many times the pairs that an operation may ask for. */
-const DUPLICATION_ALLOWED = 10;
-/** Values in the answer for each of those; a router asks for a dozen. */
-const VALUES_PER_TASK = 20;
-/** What no limit above makes smaller, however small `MAX_DEVICE_TASKS` is. */
-const VALUES_ALWAYS_ALLOWED = 20_000;
-/** A body holds fewer representations than this; only who repeats them under many aliases has more. */
-const MAX_REPRESENTATIONS = 100_000;
+/** What is known of a whole operation before any of its entities is resolved. */
+export interface Admission {
+  /** The distinct pairs that it asks for, by id; undefined where none of its entities may be resolved. */
+  readonly pairs: ReadonlyMap<string, OtaTaskRequest> | undefined;
+  /** For entities that are not resolved. */
+  readonly fault: Fault;
+  /** How many more entities may carry an error of their own: the answer's size stays bounded. */
+  errorsLeft: number;
+}
+
+/** Of keys, which cost as much to repeat as a value does. */
+const CHARACTERS_PER_VALUE = 100;
+
+/** The representations of each `_entities` field of a plan, in its order. */
+export type Representations = readonly (readonly unknown[])[];
+
+/** What graphql-js has to resolve one by one, duplicates included; keys count by their length, for each is repeated. */
+export function countResolvedValues({ entities }: OperationPlan, representations: Representations): number {
+  return sum(entities, representations, ({ key, fields, values }) => {
+    const keys = fields.reduce((total, field) => total + field.key.length, key.length);
+    return 1 + values + keys / CHARACTERS_PER_VALUE;
+  });
+}
 
 /**
  * Looks at all `_entities` fields of an operation together: what they ask for must be within the limits before the first call goes
  * out, and what anybody wants to know of a pair decides how it is asked upstream.
  *
- * Distinct (device, type) pairs may be at most `maxDeviceTasks`; representations times task fields, duplicates included,
- * at most ten times that; and the values in the answer twenty times that.
- *
- * @returns Nothing when the operation repeats its representations so often that even nulls for them are too much.
+ * @throws RequestError where even nulls for all its entities would be too much.
  */
 export function admitOperation(
-  { entities }: OperationPlan,
-  variableValues: Readonly<Record<string, unknown>>,
-  { maxDeviceTasks }: Pick<GraphQLContext, 'maxDeviceTasks'>,
-): Admission | undefined {
-  const maxTasks = maxDeviceTasks * DUPLICATION_ALLOWED;
-  const sum = (count: (field: PlannedEntities) => number): number =>
-    entities.reduce(
-      (total, field) => total + field.representationsIn(variableValues).length * count(field),
-      0,
-    );
-
-  if (sum(() => 1) > Math.max(MAX_REPRESENTATIONS, maxTasks * DUPLICATION_ALLOWED)) return undefined;
+  plan: OperationPlan | undefined,
+  representations: Representations,
+  limits: OperationLimits,
+): Admission {
+  if (plan === undefined) return refuse(BAD_USER_INPUT, limits);
+  const { entities, fault } = plan;
+  if (sum(entities, representations, () => 1) > limits.representations) {
+    throw new RequestError('BAD_REQUEST', ['The operation repeats its representations too often.']);
+  }
+  if (fault !== undefined) return refuse(fault, limits);
   const isTooMuch =
-    sum(({ tasks }) => tasks.length) > maxTasks ||
-    sum(({ values }) => values) > Math.max(VALUES_ALWAYS_ALLOWED, maxTasks * VALUES_PER_TASK);
-  const pairs = isTooMuch ? undefined : collectPairs(entities, variableValues, maxDeviceTasks);
+    sum(entities, representations, ({ tasks }) => tasks.length) > limits.tasks ||
+    sum(entities, representations, ({ values }) => values) > limits.values;
+  const pairs = isTooMuch ? undefined : collectPairs(entities, representations, limits.pairs);
   return pairs === undefined
-    ? refuseOperation(OPERATION_TOO_LARGE, maxDeviceTasks)
-    : { pairs, fault: BAD_USER_INPUT, errorsLeft: maxTasks };
+    ? refuse(OPERATION_TOO_LARGE, limits)
+    : { pairs, fault: BAD_USER_INPUT, errorsLeft: limits.entityErrors };
 }
 
 /** For an operation of which no entity is resolved. */
-export function refuseOperation(fault: Fault, maxDeviceTasks: number): Admission {
-  return { pairs: undefined, fault, errorsLeft: maxDeviceTasks * DUPLICATION_ALLOWED };
+function refuse(fault: Fault, limits: OperationLimits): Admission {
+  return { pairs: undefined, fault, errorsLeft: limits.entityErrors };
+}
+
+function sum(
+  entities: readonly PlannedEntities[],
+  representations: Representations,
+  count: (field: PlannedEntities) => number,
+): number {
+  return entities.reduce((total, field, i) => total + (representations[i]?.length ?? 0) * count(field), 0);
 }
 
 /** Distinct pairs by id, unless there are too many; with an address where anybody wants it. */
 function collectPairs(
   entities: readonly PlannedEntities[],
-  variableValues: Readonly<Record<string, unknown>>,
+  representations: Representations,
   max: number,
 ): Map<string, OtaTaskRequest> | undefined {
   const pairs = new Map<string, OtaTaskRequest>();
-  for (const { representationsIn, tasks } of entities) {
-    for (const representation of representationsIn(variableValues)) {
+  for (const [i, { tasks }] of entities.entries()) {
+    if (tasks.length === 0) continue;
+    for (const representation of representations[i] ?? []) {
       const deviceId = deviceIdIn(representation);
       if (deviceId === undefined) continue;
       for (const { type, withAddress } of tasks) {

@@ -1,11 +1,8 @@
-import { maybeCacheControlFromInfo } from '@apollo/cache-control-types';
-import type { GraphQLError, GraphQLFieldResolver, GraphQLResolveInfo } from 'graphql';
+import type { GraphQLFieldResolver } from 'graphql';
 
-import { admitOperation, refuseOperation } from './admission.ts';
-import type { Admission, GraphQLContext } from './context.ts';
+import type { GraphQLContext } from './context.ts';
 import { deviceIdIn, type DeviceReference } from './device-reference.ts';
-import { badArgument, graphQLError, tooManyRepresentations } from './error-map.ts';
-import { type OperationPlan, planOperation } from './operation-plan.ts';
+import { graphQLError } from './error-map.ts';
 
 /**
  * Resolves `Query._entities` in place of `@apollo/subgraph`'s own resolver, in which one bad representation nulls the
@@ -15,25 +12,9 @@ export const resolveEntities: GraphQLFieldResolver<
   unknown,
   GraphQLContext,
   { representations: unknown[] }
-> = (_, { representations }, context, info) => {
-  context.admission ??= admit(info, context);
-  const { admission } = context;
-  // Not by directive: its type would become part of every supergraph, and its arguments cannot be configured.
-  maybeCacheControlFromInfo(info)?.cacheHint.restrict({ scope: 'PRIVATE' });
-  if (admission === undefined) throw tooManyRepresentations();
-  return representations.map((representation) => {
+> = (_, { representations }, { admission }) =>
+  representations.map((representation) => {
     const id = admission.pairs && deviceIdIn(representation);
     if (id !== undefined) return { __typename: 'Device', id } satisfies DeviceReference;
     return admission.errorsLeft-- > 0 ? graphQLError(admission.fault) : null;
   });
-};
-
-function admit(info: GraphQLResolveInfo, context: GraphQLContext): Admission | undefined {
-  let plan: OperationPlan;
-  try {
-    plan = planOperation(info);
-  } catch (error) {
-    return refuseOperation(badArgument(error as GraphQLError), context.maxDeviceTasks);
-  }
-  return admitOperation(plan, info.variableValues, context);
-}

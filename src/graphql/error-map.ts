@@ -16,6 +16,7 @@ import {
   type OtaTaskType,
   type Requester,
 } from '../ota-task.ts';
+import { locationOf } from './location.ts';
 
 const MESSAGES = {
   OTA_INVALID_TYPE: 'OneNET does not accept this task type for the device.',
@@ -83,9 +84,12 @@ export const BAD_USER_INPUT = fault('BAD_USER_INPUT');
 
 export const OPERATION_TOO_LARGE = fault('OPERATION_TOO_LARGE');
 
+/** What clients wrote wrong is quoted to them, but not at any length. */
+export const MAX_MESSAGE_LENGTH = 500;
+
 /** For values of arguments that graphql-js does not accept. */
-export function badArgument({ message }: GraphQLError): Fault {
-  return fault('BAD_USER_INPUT', { message });
+export function badArgument({ message }: Pick<GraphQLError, 'message'>): Fault {
+  return fault('BAD_USER_INPUT', { message: message.slice(0, MAX_MESSAGE_LENGTH) });
 }
 
 /** What a field makes of an outcome, unless it is one to answer: having no task is an error on `otaTask` alone. */
@@ -120,13 +124,6 @@ export function graphQLError({ message, extensions, cause }: Fault): GraphQLErro
   return new GraphQLError(message, { extensions, originalError: cause });
 }
 
-/** For what no router sends, and what even the shape that suits routers would be too large for. */
-export function tooManyRepresentations(): GraphQLError {
-  return new GraphQLError('The operation repeats its representations too often.', {
-    extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
-  });
-}
-
 function refusalCode({ refusal, errno }: OneNetRefusedError): ErrorCode {
   if (refusal === 'unauthorized') return 'ONENET_UNAUTHORIZED';
   if (refusal === 'rate-limited') return 'ONENET_RATE_LIMITED';
@@ -134,58 +131,49 @@ function refusalCode({ refusal, errno }: OneNetRefusedError): ErrorCode {
   return errno === ERRNO_INTERNAL ? 'ONENET_INTERNAL_ERROR' : 'ONENET_UNKNOWN_ERRNO';
 }
 
-/** What clients wrote wrong is quoted to them, but not at any length. */
-const MAX_MESSAGE_LENGTH = 500;
-/** graphql-js hints at the schema in the last sentence of a message. */
-const HINT = / ?Did you mean [^]*$/;
-
-/** What graphql-js says of the values that an operation runs with; alone of all that it says, Apollo gives it no code. */
-const BAD_VALUES =
-  /^(?:Too many errors processing variables, error limit reached\.|Argument ".*" must not be null\.)/;
-
-function withCodeOfValues(formatted: GraphQLFormattedError, cause: unknown): GraphQLFormattedError {
-  const isBadValue =
-    cause instanceof GraphQLError && cause.originalError === undefined && BAD_VALUES.test(cause.message);
-  if (!isBadValue) return formatted;
-  return { ...formatted, extensions: { ...formatted.extensions, code: 'BAD_USER_INPUT', retryable: false } };
-}
-
 /** Is told of an error that was not made here and is not the client's own mistake. */
 export type ReportUnforeseen = (
   cause: unknown,
   path: readonly (string | number)[] | undefined,
-  requester: Requester | undefined,
+  requester: Requester,
 ) => void;
 
+/** What graphql-js says of a value that the client sent points at the document; what it says of ours does not. */
+export function isClientsMistake(error: unknown): boolean {
+  const cause = unwrapResolverError(error);
+  return cause instanceof GraphQLError && cause.originalError === undefined && cause.nodes !== undefined;
+}
+
 /**
- * The last gate that every error of an answer by Apollo Server passes: what is unforeseen is masked, and what is masked
- * is reported.
- *
- * @param options.hints Whether messages may hint at the schema.
+ * The last gate that every error of graphql-js' way passes: it lets through what was made here and what says that the
+ * client sent a wrong value, and masks the rest.
  */
-export function createErrorFormatter({
-  hints,
-  report,
-  requesterOf,
-}: {
-  readonly hints: boolean;
-  readonly report: ReportUnforeseen;
-  /** Whose request an error is of, where it is known. */
-  readonly requesterOf: (error: unknown) => Requester | undefined;
-}): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
-  return (formattedByApollo, error) => {
-    const cause = unwrapResolverError(error);
-    const formatted = withCodeOfValues(formattedByApollo, cause);
-    if (formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') {
-      const message = hints ? formatted.message : formatted.message.replace(HINT, '');
-      return { ...formatted, message: message.slice(0, MAX_MESSAGE_LENGTH) };
-    }
-    const original = cause instanceof GraphQLError ? cause.originalError : cause;
-    report(original ?? cause, formatted.path, requesterOf(error));
-    return {
-      ...formatted,
-      message: MESSAGES.INTERNAL_SERVER_ERROR,
-      extensions: { retryable: false, ...formatted.extensions },
-    };
+export function formatError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
+  const { message, path, extensions } = formatted;
+  const node = error instanceof GraphQLError ? error.nodes?.[0] : undefined;
+  const located = { ...(node && { locations: [locationOf(node)] }), ...(path && { path }) };
+  if (isClientsMistake(error)) return { ...located, ...badArgument(formatted) };
+  if (!isUnforeseen(formatted)) return { message, ...located, ...(extensions && { extensions }) };
+  return {
+    message: MESSAGES.INTERNAL_SERVER_ERROR,
+    ...located,
+    extensions: { retryable: false, ...extensions },
   };
+}
+
+function isUnforeseen({ extensions }: Pick<GraphQLFormattedError, 'extensions'>): boolean {
+  return extensions?.['code'] === undefined || extensions['code'] === 'INTERNAL_SERVER_ERROR';
+}
+
+/** Reports those of an operation's errors that `formatError` masks. */
+export function reportUnforeseen(
+  errors: readonly GraphQLError[],
+  requester: Requester,
+  report: ReportUnforeseen,
+): void {
+  for (const error of errors) {
+    if (isClientsMistake(error) || !isUnforeseen(error)) continue;
+    const cause = unwrapResolverError(error);
+    report(cause instanceof GraphQLError ? (cause.originalError ?? cause) : cause, error.path, requester);
+  }
 }

@@ -1,117 +1,86 @@
-import type { GraphQLFormattedError, SourceLocation } from 'graphql';
-
-import { downloadUrl, isAbsent, type OtaTask, type OtaTaskAbsent, type OtaTaskOutcome } from '../ota-task.ts';
-import { admitOperation } from './admission.ts';
+import type { OtaTaskOutcome } from '../ota-task.ts';
+import type { Representations } from './admission.ts';
+import { createAnswerWriter, type WrittenAnswer } from './answer-writer.ts';
 import type { GraphQLContext } from './context.ts';
 import { deviceIdIn } from './device-reference.ts';
-import { type Fault, faultOf, type ReportUnforeseen } from './error-map.ts';
-import { pairId } from './loader.ts';
-import type { OperationPlan, PlannedField } from './operation-plan.ts';
-
-type Json = Record<string, unknown>;
-
-export interface PlanResult {
-  readonly data: Json;
-  readonly errors?: readonly GraphQLFormattedError[];
-}
+import { createEntityWriter } from './entity-writer.ts';
+import { type Fault, OPERATION_TOO_LARGE, type ReportUnforeseen } from './error-map.ts';
+import { beginFieldSpans } from './field-spans.ts';
+import type { OperationLimits } from './limits.ts';
+import type { OperationPlan } from './operation-plan.ts';
 
 /**
- * Executes an operation's plan: as graphql-js would execute the operation, but without walking each field of each entity.
- *
- * @returns Nothing where the operation repeats its representations too often.
+ * Executes an operation's plan: as graphql-js would execute the operation, but without walking each field of each entity,
+ * and straight to JSON: what is said of a device is written once, however often it is asked for.
  */
 export async function executePlan(
   plan: OperationPlan,
-  variables: Readonly<Record<string, unknown>>,
+  representations: Representations,
+  limits: OperationLimits,
   context: GraphQLContext,
   report: ReportUnforeseen,
-): Promise<PlanResult | undefined> {
-  const admission = admitOperation(plan, variables, context);
-  if (admission === undefined) return undefined;
-  const { pairs } = admission;
-  const outcomes = new Map<string, OtaTaskOutcome | Error>();
-  if (pairs !== undefined) {
-    // Not through the loader: the plan has gathered each pair once, which is all that the loader could do.
-    const loaded = await context.fetch([...pairs.values()]).catch(failAll(pairs.size));
-    let i = 0;
-    for (const pair of pairs.keys()) outcomes.set(pair, loaded[i++] as OtaTaskOutcome | Error);
-  }
+): Promise<WrittenAnswer> {
+  const { admission, requester } = context;
+  if (admission.pairs === undefined) return writeNulls(plan, representations, limits, admission.fault);
+  const endFieldSpans = requester.trace && beginFieldSpans(plan, representations, requester.trace);
+  const outcomes = await loadOutcomes(context);
+  endFieldSpans?.(outcomes);
 
-  const errors: GraphQLFormattedError[] = [];
-  const data: Json = {};
-  for (const { key, locations, representationsIn, fields } of plan.entities) {
-    const completions = fields.map((field) => ({ ...field, of: createCompletion(field, outcomes) }));
-    data[key] = representationsIn(variables).map((representation, index) => {
-      const deviceId = pairs && deviceIdIn(representation);
+  const answer = createAnswerWriter(limits.answerBytes);
+  plan.entities.forEach(({ key, prefix, location, fields }, i) => {
+    const writeEntity = createEntityWriter(fields, outcomes);
+    const path = JSON.stringify(key);
+    answer.beginList(prefix);
+    representations[i]?.forEach((representation, index) => {
+      if (answer.length() > limits.answerBytes) return;
+      const deviceId = deviceIdIn(representation);
       if (deviceId === undefined) {
-        if (admission.errorsLeft-- > 0) addError(admission.fault, locations, [key, index]);
-        return null;
+        if (admission.errorsLeft-- > 0) answer.addError(admission.fault, location, `${path},${index}`);
+        answer.add('null');
+        return;
       }
-      const entity: Json = {};
-      for (const completion of completions) {
-        const { value, fault } = completion.of(deviceId);
-        if (fault !== undefined) addError(fault, completion.locations, [key, index, completion.key]);
-        entity[completion.key] = value;
+      const { json, faults } = writeEntity(deviceId);
+      for (const { field, fault } of faults) {
+        if (fault.cause !== undefined) report(fault.cause, [key, index, field.key], requester);
+        answer.addError(fault, field.location, `${path},${index},${JSON.stringify(field.key)}`);
       }
-      return entity;
+      answer.add(json);
     });
-  }
-  return errors.length === 0 ? { data } : { data, errors };
-
-  function addError(
-    { message, extensions, cause }: Fault,
-    locations: readonly SourceLocation[],
-    path: (string | number)[],
-  ): void {
-    if (cause !== undefined) report(cause, path, context.requester);
-    errors.push({ message, locations, path, extensions });
-  }
+    answer.endList();
+  });
+  return answer.finish() ?? writeNulls(plan, representations, limits, OPERATION_TOO_LARGE);
 }
 
-/** What a field of a device comes to: a value, or null and why. */
-interface Completed {
-  readonly value: unknown;
-  readonly fault?: Fault | undefined;
+/** Every entity is null, and as many as may carry an error say why. */
+function writeNulls(
+  { entities }: OperationPlan,
+  representations: Representations,
+  { entityErrors, answerBytes }: OperationLimits,
+  fault: Fault,
+): WrittenAnswer {
+  // As many nulls as there can be representations fit into half of the shortest answer.
+  const answer = createAnswerWriter(Infinity);
+  let errorsLeft = entityErrors;
+  entities.forEach(({ key, prefix, location }, i) => {
+    const path = JSON.stringify(key);
+    answer.beginList(prefix);
+    representations[i]?.forEach((_, index) => {
+      if (errorsLeft-- > 0 && answer.length() < answerBytes / 2)
+        answer.addError(fault, location, `${path},${index}`);
+      answer.add('null');
+    });
+    answer.endList();
+  });
+  return answer.finish() as WrittenAnswer;
 }
 
-/** Completes a field for one device after the other, for the same device only once. */
-function createCompletion(
-  { name, task }: PlannedField,
-  outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>,
-): (deviceId: string) => Completed {
-  if (task === undefined) return (id) => ({ value: name === 'id' ? id : 'Device' });
-  const { type, ofTask, ofAbsent } = task;
-  const known = new Map<string, Completed>();
-
-  function complete(deviceId: string): Completed {
-    const key = { deviceId, type };
-    const outcome = outcomes.get(pairId(key)) as OtaTaskOutcome | Error;
-    const fault = faultOf(name, outcome, key);
-    if (fault !== undefined || outcome instanceof Error) return { value: null, fault };
-    const value: Json = {};
-    if (isAbsent(outcome))
-      for (const field of ofAbsent) value[field.key] = absenceValueOf(outcome, field.name);
-    else for (const field of ofTask) value[field.key] = taskValueOf(outcome, field.name);
-    return { value };
-  }
-
-  return (deviceId) => {
-    let completed = known.get(deviceId);
-    if (completed === undefined) known.set(deviceId, (completed = complete(deviceId)));
-    return completed;
-  };
-}
-
-function absenceValueOf(absent: OtaTaskAbsent, field: string): unknown {
-  return field === '__typename' ? 'OtaTaskAbsent' : absent[field as keyof OtaTaskAbsent];
-}
-
-function taskValueOf(task: OtaTask, field: string): unknown {
-  if (field === '__typename') return 'OtaTask';
-  return field === 'downloadUrl' ? downloadUrl(task) : task[field as keyof OtaTask];
-}
-
-/** As the loader would. */
-function failAll(count: number): (error: unknown) => Error[] {
-  return (error) => Array<Error>(count).fill(error as Error);
+async function loadOutcomes({
+  admission: { pairs = new Map() },
+  loader,
+}: GraphQLContext): Promise<ReadonlyMap<string, OtaTaskOutcome | Error>> {
+  const outcomes = new Map<string, OtaTaskOutcome | Error>();
+  const loaded = await loader.loadMany([...pairs.values()]);
+  let i = 0;
+  for (const pair of pairs.keys()) outcomes.set(pair, loaded[i++] as OtaTaskOutcome | Error);
+  return outcomes;
 }

@@ -4,7 +4,7 @@ import type { DeviceTaskKey, OtaTaskOutcome, OtaTaskRequest } from '../ota-task.
 
 export type OtaTaskLoader = DataLoader<OtaTaskRequest, OtaTaskOutcome, string>;
 
-/** One for each GraphQL request: gathers every (device, type) asked for anywhere in the operation, each of them once. */
+/** One for each GraphQL request: every (device, type) asked for anywhere in the operation passes it, each of them once. */
 export function createOtaTaskLoader(
   fetch: (requests: readonly OtaTaskRequest[]) => Promise<readonly (OtaTaskOutcome | Error)[]>,
 ): OtaTaskLoader {

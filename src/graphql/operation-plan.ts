@@ -3,9 +3,12 @@ import {
   type FragmentDefinitionNode,
   getArgumentValues,
   getDirectiveValues,
-  getLocation,
+  GraphQLError,
   GraphQLIncludeDirective,
+  GraphQLList,
+  type GraphQLNullableType,
   type GraphQLObjectType,
+  type GraphQLScalarType,
   type GraphQLSchema,
   GraphQLSkipDirective,
   Kind,
@@ -14,19 +17,26 @@ import {
   type SelectionNode,
   type SelectionSetNode,
   type SourceLocation,
+  valueFromAST,
 } from 'graphql';
 
 import type { OtaTaskType } from '../ota-task.ts';
+import { badArgument, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
+import { locationOf } from './location.ts';
+import { MAX_PLANNED_SELECTIONS } from './limits.ts';
+import { RequestError } from './request-error.ts';
 
 const ADDRESS_FIELDS: ReadonlySet<string> = new Set(['ipPort', 'downloadUrl']);
 
-/** An operation that was validated, and what it runs with; `GraphQLResolveInfo` is one. */
+export type VariableValues = Readonly<Record<string, unknown>>;
+
+/** An operation that was validated. */
 export interface PlanSource {
   readonly schema: GraphQLSchema;
   readonly operation: OperationDefinitionNode;
   readonly fragments: Readonly<Record<string, FragmentDefinitionNode | undefined>>;
-  /** After coercion. */
-  readonly variableValues: Readonly<Record<string, unknown>>;
+  /** After coercion; values of `_Any` are not looked at. */
+  readonly variableValues: VariableValues;
 }
 
 /** What an operation asks for, with fragments spread, fields merged and directives obeyed. */
@@ -35,21 +45,28 @@ export interface OperationPlan {
   readonly entities: readonly PlannedEntities[];
   /** Whether it asks for nothing else. */
   readonly onlyEntities: boolean;
+  /** Why none of its entities can be resolved. */
+  readonly fault: Fault | undefined;
+  /** Selections that were visited: a measure of what the plan and its operation weigh. */
+  readonly weight: number;
 }
 
 interface Planned {
+  readonly name: string;
   /** In the answer. */
   readonly key: string;
-  readonly name: string;
+  /** The key with a colon, as JSON. */
+  readonly prefix: string;
 }
 
-interface Located extends Planned {
-  readonly locations: readonly SourceLocation[];
-}
-
-export interface PlannedEntities extends Located {
-  /** Finds its representations among the variables of a request. */
-  readonly representationsIn: (variableValues: Readonly<Record<string, unknown>>) => readonly unknown[];
+export interface PlannedEntities extends Planned {
+  readonly location: SourceLocation;
+  /**
+   * Finds its representations among the variables of a request.
+   *
+   * @throws RequestError where they are null.
+   */
+  readonly representationsIn: (variableValues: VariableValues) => readonly unknown[];
   readonly fields: readonly PlannedField[];
   readonly tasks: readonly PlannedTask[];
   /** Values that each representation adds to the answer. */
@@ -57,11 +74,12 @@ export interface PlannedEntities extends Located {
 }
 
 /** A field of a device: `id` or `__typename`, or one with a task. */
-export interface PlannedField extends Located {
+export interface PlannedField extends Planned {
+  readonly location: SourceLocation;
   readonly task: PlannedTask | undefined;
 }
 
-interface PlannedTask {
+export interface PlannedTask {
   readonly type: OtaTaskType;
   readonly withAddress: boolean;
   /** What is asked of a task. */
@@ -73,49 +91,36 @@ interface PlannedTask {
 /**
  * Plans an operation of the subgraph's schema, which has no fields but these.
  *
- * @throws GraphQLError where a variable is null and an argument must not be; validation permits it if the variable has a default.
+ * @throws GraphQLError where a directive of a root field has an argument that is null against its type: validation
+ * permits it if the variable has a default. Within entities the same is the plan's `fault`.
  */
 export function planOperation(source: PlanSource): OperationPlan {
   const { schema, operation } = source;
   const query = schema.getQueryType() as GraphQLObjectType;
-  const roots = collectFields([operation.selectionSet], query, source);
-  const entities = roots
-    .filter(([{ name }]) => name.value === '_entities')
-    .map((nodes) => planEntities(nodes, query, source));
-  return { entities, onlyEntities: entities.length === roots.length };
-}
+  const collect = createCollector(source);
+  const roots = collect([operation.selectionSet], query);
+  const entityRoots = roots.filter(([{ name }]) => name.value === '_entities');
+  const onlyEntities = entityRoots.length === roots.length;
 
-function planEntities(nodes: MergedField, query: GraphQLObjectType, source: PlanSource): PlannedEntities {
-  const device = source.schema.getType('Device') as GraphQLObjectType;
-  const fields = collectFields(selectionSets(nodes), device, source).map((merged) => ({
-    ...located(merged),
-    task: merged[0].selectionSet === undefined ? undefined : planTask(merged, device, source),
-  }));
-  const tasks = fields.flatMap(({ task }) => task ?? []);
-  const values = tasks.reduce((sum, { ofTask }) => sum + ofTask.length, fields.length);
-  return {
-    ...located(nodes),
-    representationsIn: planRepresentations(nodes[0], query, source),
-    fields,
-    tasks,
-    values,
-  };
-}
-
-function planRepresentations(
-  node: FieldNode,
-  query: GraphQLObjectType,
-  source: PlanSource,
-): PlannedEntities['representationsIn'] {
-  const value = node.arguments?.find(({ name }) => name.value === 'representations')?.value;
-  if (value?.kind === Kind.VARIABLE) {
-    const name = value.name.value;
-    if (representationVariables(source.operation).includes(name)) {
-      return (variableValues) => variableValues[name] as unknown[];
+  let fault: Fault | undefined;
+  const entities = entityRoots.map((nodes): PlannedEntities => {
+    let fields: PlannedField[] = [];
+    try {
+      if (fault === undefined) fields = planFields(nodes, collect, source);
+    } catch (error) {
+      fault = error instanceof GraphQLError ? badArgument(error) : OPERATION_TOO_LARGE;
     }
-  }
-  const { representations } = argumentsOf(query, node, source) as { representations: unknown[] };
-  return () => representations;
+    const tasks = fields.flatMap(({ task }) => task ?? []);
+    return {
+      ...planned(nodes),
+      location: locationOf(nodes[0]),
+      representationsIn: planRepresentations(nodes[0], source),
+      fields,
+      tasks,
+      values: tasks.reduce((sum, { ofTask }) => sum + ofTask.length, fields.length),
+    };
+  });
+  return { entities, onlyEntities, fault, weight: collect.visited() };
 }
 
 /** Variables that hold nothing but representations, whatever their values are: no plan depends on them. */
@@ -125,73 +130,119 @@ export function representationVariables({ variableDefinitions = [] }: OperationD
     .map(({ variable }) => variable.name.value);
 }
 
-/** The fields of a device that select something of what they answer are those with a task. */
-function planTask(nodes: MergedField, device: GraphQLObjectType, source: PlanSource): PlannedTask {
-  const { type } = argumentsOf(device, nodes[0], source) as { type: OtaTaskType };
-  const of = (name: string): Planned[] =>
-    collectFields(selectionSets(nodes), source.schema.getType(name) as GraphQLObjectType, source).map(
-      planned,
-    );
+function planRepresentations(
+  node: FieldNode,
+  { schema, operation }: PlanSource,
+): PlannedEntities['representationsIn'] {
+  const value = node.arguments?.find(({ name }) => name.value === 'representations')?.value;
+  if (value?.kind === Kind.VARIABLE && representationVariables(operation).includes(value.name.value)) {
+    const name = value.name.value;
+    return (variableValues) => variableValues[name] as unknown[];
+  }
+  // A null among them, which a variable can be, is the fault of that entity alone.
+  const list = new GraphQLList(schema.getType('_Any') as GraphQLScalarType & GraphQLNullableType);
+  return (variableValues) => {
+    const representations: unknown = valueFromAST(value, list, variableValues);
+    if (!Array.isArray(representations)) {
+      throw new RequestError('BAD_USER_INPUT', ['Argument "representations" must not be null.']);
+    }
+    return representations as unknown[];
+  };
+}
+
+function planFields(nodes: MergedField, collect: CollectFields, source: PlanSource): PlannedField[] {
+  const device = source.schema.getType('Device') as GraphQLObjectType;
+  return collect(selectionSets(nodes), device).map((merged) => ({
+    ...planned(merged),
+    location: locationOf(merged[0]),
+    // The fields of a device that select something of what they answer are those with a task.
+    task: merged[0].selectionSet === undefined ? undefined : planTask(merged, device, collect, source),
+  }));
+}
+
+function planTask(
+  nodes: MergedField,
+  device: GraphQLObjectType,
+  collect: CollectFields,
+  { schema, variableValues }: PlanSource,
+): PlannedTask {
+  const [{ name }] = nodes;
+  const field = device.getFields()[name.value];
+  const { type } = getArgumentValues(field as NonNullable<typeof field>, nodes[0], variableValues);
+  const of = (typeName: string): Planned[] =>
+    collect(selectionSets(nodes), schema.getType(typeName) as GraphQLObjectType).map(planned);
   const ofTask = of('OtaTask');
-  const ofAbsent = nodes[0].name.value === 'otaTaskResult' ? of('OtaTaskAbsent') : [];
-  return { type, withAddress: ofTask.some(({ name }) => ADDRESS_FIELDS.has(name)), ofTask, ofAbsent };
+  return {
+    type: type as OtaTaskType,
+    withAddress: ofTask.some((each) => ADDRESS_FIELDS.has(each.name)),
+    ofTask,
+    ofAbsent: name.value === 'otaTaskResult' ? of('OtaTaskAbsent') : [],
+  };
 }
 
 function planned([{ alias, name }]: MergedField): Planned {
-  return { key: (alias ?? name).value, name: name.value };
-}
-
-function located(nodes: MergedField): Located {
-  const locations = nodes.flatMap(({ loc }) => (loc === undefined ? [] : getLocation(loc.source, loc.start)));
-  return { ...planned(nodes), locations };
+  const key = (alias ?? name).value;
+  return { name: name.value, key, prefix: `${JSON.stringify(key)}:` };
 }
 
 /** Nodes with one response key; they are executed as one field. */
 type MergedField = [FieldNode, ...FieldNode[]];
 
+interface CollectFields {
+  (selectionSets: readonly SelectionSetNode[], type: GraphQLObjectType): MergedField[];
+  /** Selections visited so far. */
+  visited(): number;
+}
+
+class PlanTooLargeError extends Error {}
+
 /**
- * The fields that an object of `type` answers, as the specification's CollectFields defines them.
+ * Collects the fields that an object answers, as the specification's CollectFields defines them.
  *
+ * @throws PlanTooLargeError once all that it collected took too many steps.
  * @see https://spec.graphql.org/October2021/#CollectFields()
  */
-function collectFields(
-  selectionSets: readonly SelectionSetNode[],
-  type: GraphQLObjectType,
-  source: PlanSource,
-): MergedField[] {
-  const fields = new Map<string, MergedField>();
-  const visited = new Set<string>();
-  for (const selectionSet of selectionSets) visit(selectionSet);
-  return [...fields.values()];
+function createCollector({ schema, fragments, variableValues }: PlanSource): CollectFields {
+  let visited = 0;
 
-  function visit(selectionSet: SelectionSetNode): void {
-    for (const node of selectionSet.selections) {
-      if (!isIncluded(node, source)) continue;
-      if (node.kind === Kind.FIELD) {
-        const key = node.alias?.value ?? node.name.value;
-        const merged = fields.get(key);
-        if (merged === undefined) fields.set(key, [node]);
-        else merged.push(node);
-      } else if (node.kind === Kind.INLINE_FRAGMENT) {
-        if (appliesTo(node.typeCondition?.name.value)) visit(node.selectionSet);
-      } else if (!visited.has(node.name.value)) {
-        visited.add(node.name.value);
-        const fragment = source.fragments[node.name.value];
-        if (fragment && appliesTo(fragment.typeCondition.name.value)) visit(fragment.selectionSet);
+  function collect(selectionSets: readonly SelectionSetNode[], type: GraphQLObjectType): MergedField[] {
+    const fields = new Map<string, MergedField>();
+    const spread = new Set<string>();
+    for (const selectionSet of selectionSets) visit(selectionSet);
+    return [...fields.values()];
+
+    function visit(selectionSet: SelectionSetNode): void {
+      for (const node of selectionSet.selections) {
+        if (++visited > MAX_PLANNED_SELECTIONS) throw new PlanTooLargeError();
+        if (!isIncluded(node, variableValues)) continue;
+        if (node.kind === Kind.FIELD) {
+          const key = node.alias?.value ?? node.name.value;
+          const merged = fields.get(key);
+          if (merged === undefined) fields.set(key, [node]);
+          else merged.push(node);
+        } else if (node.kind === Kind.INLINE_FRAGMENT) {
+          if (appliesTo(node.typeCondition?.name.value)) visit(node.selectionSet);
+        } else if (!spread.has(node.name.value)) {
+          spread.add(node.name.value);
+          const fragment = fragments[node.name.value];
+          if (fragment && appliesTo(fragment.typeCondition.name.value)) visit(fragment.selectionSet);
+        }
       }
+    }
+
+    function appliesTo(condition: string | undefined): boolean {
+      if (condition === undefined || condition === type.name) return true;
+      const conditionType = schema.getType(condition);
+      return (
+        conditionType !== undefined && 'getTypes' in conditionType && conditionType.getTypes().includes(type)
+      );
     }
   }
 
-  function appliesTo(condition: string | undefined): boolean {
-    if (condition === undefined || condition === type.name) return true;
-    const conditionType = source.schema.getType(condition);
-    return (
-      conditionType !== undefined && 'getTypes' in conditionType && conditionType.getTypes().includes(type)
-    );
-  }
+  return Object.assign(collect, { visited: () => visited });
 }
 
-function isIncluded(node: SelectionNode, { variableValues }: PlanSource): boolean {
+function isIncluded(node: SelectionNode, variableValues: VariableValues): boolean {
   if (node.directives === undefined || node.directives.length === 0) return true;
   return (
     getDirectiveValues(GraphQLSkipDirective, node, variableValues)?.['if'] !== true &&
@@ -201,9 +252,4 @@ function isIncluded(node: SelectionNode, { variableValues }: PlanSource): boolea
 
 function selectionSets(nodes: MergedField): SelectionSetNode[] {
   return nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
-}
-
-function argumentsOf(type: GraphQLObjectType, node: FieldNode, source: PlanSource): unknown {
-  const field = type.getFields()[node.name.value];
-  return field === undefined ? {} : getArgumentValues(field, node, source.variableValues);
 }

@@ -28,7 +28,7 @@ async function load<Name extends 'otaTask' | 'otaTaskResult'>(
 ): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
   const endSpan = requester.trace?.field(name, key);
   // Whoever resolves devices has admitted the operation, and with it this pair.
-  const request = admission?.pairs?.get(pairId(key)) as OtaTaskRequest;
+  const request = admission.pairs?.get(pairId(key)) as OtaTaskRequest;
   const outcome = await loader.load(request).catch((error: unknown) => error as Error);
   const fault = faultOf(name, outcome, key);
   endSpan?.(fault?.extensions.code);

@@ -1,30 +1,24 @@
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginCacheControl } from '@apollo/server/plugin/cacheControl';
-import {
-  ApolloServerPluginCacheControlDisabled,
-  ApolloServerPluginInlineTraceDisabled,
-  ApolloServerPluginLandingPageDisabled,
-  ApolloServerPluginSchemaReportingDisabled,
-  ApolloServerPluginUsageReportingDisabled,
-} from '@apollo/server/plugin/disabled';
-import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
-import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import type { Logger } from 'pino';
 
-import type { Requester } from '../ota-task.ts';
-import { createAnswerReport } from './answer-report.ts';
-import { type BatchExecution, createBatchExecution } from './batch-execution.ts';
-import type { GraphQLContext } from './context.ts';
-import { createErrorFormatter, type ReportUnforeseen } from './error-map.ts';
-import { exampleOperation } from './example-operation.ts';
-import { validationRules } from './validation-rules.ts';
+import type { FetchOtaTasks, Requester } from '../ota-task.ts';
+import { admitOperation } from './admission.ts';
+import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
+import { startApolloServer } from './apollo-server.ts';
+import { createContext } from './context.ts';
+import { type Engine, engineFor } from './engine.ts';
+import type { ReportUnforeseen } from './error-map.ts';
+import { executePlan } from './execute-plan.ts';
+import { readGraphQLRequest } from './graphql-request.ts';
+import { limitsFor } from './limits.ts';
+import { createOperationCache } from './operation-cache.ts';
+import { RequestError } from './request-error.ts';
 import { createSchema } from './schema.ts';
 
-/** A router's operation for this schema needs a few dozen. */
-const MAX_TOKENS = 2000;
-
 export interface GraphQLServerOptions {
-  /** Landing page, introspection and hints at the schema in error messages. */
+  readonly fetchOtaTasks: FetchOtaTasks;
+  /** Most distinct (device, type) pairs that one operation may ask for. */
+  readonly maxDeviceTasks: number;
+  /** Landing page, introspection and suggestions in error messages. */
   readonly sandbox: boolean;
   /** What the headers of the landing page's operation open with. */
   readonly sandboxHeaders: Readonly<Record<string, string>>;
@@ -35,80 +29,80 @@ export interface GraphQLServerOptions {
   readonly logger: Logger;
 }
 
+export interface GraphQLRequest {
+  /** Parsed, and otherwise as it came. */
+  readonly body: unknown;
+  /** Whether Apollo's trace of every field is asked for. */
+  readonly wantsFederatedTrace: boolean;
+  readonly requester: Requester;
+}
+
+export interface GraphQLAnswer extends WrittenAnswer {
+  /** An answer as a whole: without errors, data with errors, or errors alone. */
+  readonly kind: 'ok' | 'partial' | 'failed';
+  /** What caches may do with it; undefined where they are told nothing. */
+  readonly cacheControl: string | undefined;
+  /** What executed the operation; undefined where nothing did. */
+  readonly engine: Engine | undefined;
+}
+
 export interface GraphQLServer {
-  readonly apollo: ApolloServer<GraphQLContext>;
-  /** Where it answers, Apollo Server would answer the same. */
-  readonly answerKnown: BatchExecution['answerKnown'];
+  answer(request: GraphQLRequest): Promise<GraphQLAnswer>;
+  /** Apollo Sandbox as HTML. */
+  landingPage(): Promise<string>;
+  stop(): Promise<void>;
 }
 
-/**
- * Apollo Server with every choice made here: as it comes, several of them depend on `NODE_ENV` and `APOLLO_*` variables.
- */
-export function createGraphQLServer({
-  sandbox,
-  sandboxHeaders,
-  federatedTrace,
-  cacheMaxAgeSeconds,
-  logger,
-}: GraphQLServerOptions): GraphQLServer {
+/** The whole way of an operation: read, prepare (parse, validate, plan), admit, execute. */
+export async function createGraphQLServer(options: GraphQLServerOptions): Promise<GraphQLServer> {
+  const { fetchOtaTasks, maxDeviceTasks, sandbox, federatedTrace, cacheMaxAgeSeconds, logger } = options;
   const schema = createSchema();
-  const requesters = new WeakMap<object, Requester>();
+  const limits = limitsFor(maxDeviceTasks);
+  const prepare = createOperationCache(schema, { sandbox });
   const report: ReportUnforeseen = (err, path, requester) =>
-    logger.error({ err, path, ...requester?.logFields() }, 'unforeseen error, masked');
-  const { plugin, answerKnown } = createBatchExecution({ schema, cacheMaxAgeSeconds, report });
-  const apollo = new ApolloServer<GraphQLContext>({
-    schema,
-    introspection: sandbox,
-    hideSchemaDetailsFromClientErrors: !sandbox,
-    includeStacktraceInErrorResponses: false,
-    allowBatchedHttpRequests: false,
-    csrfPrevention: true,
-    // Routers need no automatic persisted queries, and their store would be one that any client can fill.
-    persistedQueries: false,
-    validationRules: [...validationRules],
-    stopOnTerminationSignals: false,
-    nodeEnv: 'production',
-    parseOptions: { maxLexicalTokens: MAX_TOKENS },
-    formatError: createErrorFormatter({
-      hints: sandbox,
-      report,
-      requesterOf: (error) => requesters.get(error as object),
-    }),
-    logger,
-    plugins: [
-      createAnswerReport(),
-      rememberRequesters(requesters),
-      ApolloServerPluginUsageReportingDisabled(),
-      ApolloServerPluginSchemaReportingDisabled(),
-      cacheMaxAgeSeconds === 0
-        ? ApolloServerPluginCacheControlDisabled()
-        : ApolloServerPluginCacheControl({ defaultMaxAge: cacheMaxAgeSeconds }),
-      federatedTrace
-        ? ApolloServerPluginInlineTrace({ includeErrors: { unmodified: true } })
-        : ApolloServerPluginInlineTraceDisabled(),
-      sandbox
-        ? ApolloServerPluginLandingPageLocalDefault({
-            ...exampleOperation,
-            headers: { ...sandboxHeaders },
-            embed: { runTelemetry: false },
-            includeCookies: false,
-          })
-        : ApolloServerPluginLandingPageDisabled(),
-      plugin,
-    ],
-  });
-  return { apollo, answerKnown };
-}
+    logger.error({ err, path, ...requester.logFields() }, 'unforeseen error, masked');
+  const apollo = await startApolloServer({ ...options, schema, report });
 
-/** The formatter of errors is not told whose they are. */
-function rememberRequesters(requesters: WeakMap<object, Requester>): ApolloServerPlugin<GraphQLContext> {
+  async function execute({ body, wantsFederatedTrace, requester }: GraphQLRequest): Promise<GraphQLAnswer> {
+    const request = readGraphQLRequest(body);
+    const { document, plan, representations } = prepare(request);
+    const wantsTrace = federatedTrace && wantsFederatedTrace;
+    const engine = engineFor(plan, representations, wantsTrace);
+    const admission = admitOperation(plan, representations, limits);
+    const context = createContext(fetchOtaTasks, admission, requester);
+    const written =
+      plan !== undefined && engine === 'plan'
+        ? await executePlan(plan, representations, limits, context, report)
+        : await apollo.execute(request, document, context, wantsTrace, limits.answerBytes);
+    return complete(written, engine, representations.length > 0);
+  }
+
+  function complete(written: WrittenAnswer, engine?: Engine, isPrivate = false): GraphQLAnswer {
+    const isFaultless = written.errorCounts.size === 0;
+    return {
+      ...written,
+      engine,
+      kind: isFaultless ? 'ok' : written.hasData ? 'partial' : 'failed',
+      // Not by directive: its type would become part of every supergraph, and its arguments cannot be configured.
+      cacheControl:
+        cacheMaxAgeSeconds === 0
+          ? undefined
+          : isFaultless
+            ? `max-age=${cacheMaxAgeSeconds}, ${isPrivate ? 'private' : 'public'}`
+            : 'no-store',
+    };
+  }
+
   return {
-    async requestDidStart() {
-      return {
-        async didEncounterErrors({ errors, contextValue }) {
-          for (const error of errors) requesters.set(error, contextValue.requester);
-        },
-      };
+    async answer(request) {
+      try {
+        return await execute(request);
+      } catch (error) {
+        if (error instanceof RequestError) return complete(writeErrors(error));
+        throw error;
+      }
     },
+    landingPage: () => apollo.landingPage(),
+    stop: () => apollo.stop(),
   };
 }

@@ -1,51 +1,50 @@
-import { HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
+import Negotiator from 'negotiator';
 
-import type { GraphQLContext } from '../graphql/context.ts';
-import type { GraphQLServer } from '../graphql/server.ts';
+import type { GraphQLAnswer, GraphQLServer } from '../graphql/server.ts';
+import type { Requester } from '../ota-task.ts';
+import { refuse } from './refusal.ts';
 
-/** Routers send one `Accept`, people with tools a few more. */
-const MAX_KNOWN_ACCEPTS = 50;
+/** @see https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types */
+const MEDIA_TYPES = ['application/json; charset=utf-8', 'application/graphql-response+json; charset=utf-8'];
+const MAX_REMEMBERED_ACCEPTS = 50;
 
 /** Answers a request whose body was parsed. */
 export function createGraphQLHandler(
-  { apollo, answerKnown }: GraphQLServer,
-  createContext: (request: FastifyRequest, reply: FastifyReply) => GraphQLContext,
+  graphql: GraphQLServer,
+  begin: (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) => { readonly requester: Requester; readonly onAnswer: (answer: GraphQLAnswer) => void },
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
-  // What Apollo Server makes of an `Accept` where it answers an operation.
-  const contentTypes = new Map<string | undefined, string>();
-
-  function learn(accept: string | undefined, { status, headers }: HTTPGraphQLResponse): void {
-    const contentType = headers.get('content-type');
-    if (status === undefined && contentType !== undefined && contentTypes.size < MAX_KNOWN_ACCEPTS) {
-      contentTypes.set(accept, contentType);
-    }
-  }
-
+  const negotiate = createNegotiation();
   return async (request, reply) => {
-    const context = createContext(request, reply);
-    const { accept } = request.headers;
-    const contentType = contentTypes.get(accept);
-    if (contentType !== undefined && !('apollo-federation-include-trace' in request.headers)) {
-      const answer = await answerKnown(request.body, context);
-      if (answer !== undefined) {
-        if (answer.cacheControl !== undefined) void reply.header('cache-control', answer.cacheControl);
-        return reply.header('content-type', contentType).send(answer.body);
-      }
-    }
-
-    const headers = new HeaderMap();
-    for (const [name, value] of Object.entries(request.headers)) {
-      if (value !== undefined) headers.set(name, typeof value === 'string' ? value : value.join(', '));
-    }
-    const answer = await apollo.executeHTTPGraphQLRequest({
-      httpGraphQLRequest: { method: request.method, headers, search: '', body: request.body },
-      context: async () => context,
+    const mediaType = negotiate(request.headers.accept);
+    if (mediaType === undefined) return refuse(reply, 406);
+    const { requester, onAnswer } = begin(request, reply);
+    const answer = await graphql.answer({
+      body: request.body,
+      wantsFederatedTrace: request.headers['apollo-federation-include-trace'] === 'ftv1',
+      requester,
     });
-    learn(accept, answer);
-    for (const [name, value] of answer.headers) void reply.header(name, value);
-    // Only what is deferred comes in pieces, and the schema has nothing to defer.
-    const body = answer.body.kind === 'complete' ? answer.body.string : answer.body.asyncIterator;
-    return reply.code(answer.status ?? 200).send(body);
+    onAnswer(answer);
+    if (answer.cacheControl !== undefined) void reply.header('cache-control', answer.cacheControl);
+    return reply.code(answer.status).header('content-type', mediaType).send(answer.json);
+  };
+}
+
+/** Gives the media type to answer with; the choices are remembered, for routers send the same `Accept` again and again. */
+function createNegotiation(): (accept: string | undefined) => string | undefined {
+  const chosen = new LRUCache<string, string>({ max: MAX_REMEMBERED_ACCEPTS });
+  return (accept) => {
+    // What is not acceptable is not remembered: nothing is gained by it.
+    if (!accept) return MEDIA_TYPES[0];
+    let mediaType = chosen.get(accept);
+    if (mediaType === undefined) {
+      mediaType = new Negotiator({ headers: { accept } }).mediaType(MEDIA_TYPES);
+      if (mediaType !== undefined) chosen.set(accept, mediaType);
+    }
+    return mediaType;
   };
 }

@@ -1,6 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { ErrorCounts } from '../graphql/answer-report.ts';
 import { ERROR_CODES } from '../graphql/error-map.ts';
 
 /** What became of a GraphQL request, in the order in which they are judged. */
@@ -19,6 +18,7 @@ const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+const KNOWN_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
 const DOCUMENTED_ERRNOS: ReadonlySet<number> = new Set([0, 2, 4, 7, 12]);
 const CIRCUIT_STATES = ['closed', 'half-open', 'open'] as const;
 /** From a call that a cache could have answered to the longest deadline that can be configured. */
@@ -42,7 +42,8 @@ export interface Metrics {
   readonly contentType: string;
   requestStarted(): void;
   requestEnded(outcome: Outcome, status: number, durationMs: number): void;
-  errors(counts: ErrorCounts): void;
+  /** @param counts How many errors of an answer carry each code. */
+  errors(counts: ReadonlyMap<string, number>): void;
   attempt(result: string, errno: number | undefined, durationMs: number): void;
   retry(): void;
 }
@@ -141,7 +142,7 @@ export function createMetrics(readings: Readings): Metrics {
       if (outcome === 'refused') refusals.inc({ status });
     },
     errors(counts) {
-      for (const [code, count] of counts) errors.inc({ code }, count);
+      for (const [code, count] of counts) errors.inc({ code: KNOWN_CODES.has(code) ? code : 'other' }, count);
     },
     attempt(result, errno, durationMs) {
       attempts.observe({ result }, durationMs / 1000);

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
-import type { OnAnswer } from '../graphql/answer-report.ts';
+import type { GraphQLAnswer } from '../graphql/server.ts';
 import type { RequestTrace } from '../ota-task.ts';
 import type { TracedRequest, TraceRequest } from '../tracing/tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
@@ -9,13 +9,13 @@ import { logFieldsOf } from './requester.ts';
 
 /** What is learnt of a request on the way to its answer. */
 interface Followed {
-  answer?: Outcome;
+  answer?: GraphQLAnswer;
   traced?: TracedRequest | undefined;
 }
 
 export interface Follow {
   /** To be told how the operation was answered. */
-  readonly onAnswer: OnAnswer;
+  readonly onAnswer: (answer: GraphQLAnswer) => void;
   readonly trace: RequestTrace | undefined;
 }
 
@@ -41,11 +41,12 @@ export function followRequests(
       metrics.requestStarted();
       reply.raw.once('close', () => {
         const { statusCode: status, elapsedTime: durationMs } = reply;
-        const outcome = outcomeOf(reply, followed.answer);
+        const outcome = outcomeOf(reply, followed.answer?.kind);
         metrics.requestEnded(outcome, status, durationMs);
         followed.traced?.end(status, outcome);
         if (logger.isLevelEnabled('debug')) {
-          logger.debug({ outcome, status, durationMs, ...logFieldsOf(request) }, 'request ended');
+          const { engine } = followed.answer ?? {};
+          logger.debug({ outcome, status, durationMs, engine, ...logFieldsOf(request) }, 'request ended');
         }
       });
     }
@@ -57,9 +58,9 @@ export function followRequests(
     followed.traced = traceRequest?.(request.headers, reply.elapsedTime);
     return {
       trace: followed.traced?.trace,
-      onAnswer(kind, errors) {
-        followed.answer = kind;
-        metrics.errors(errors);
+      onAnswer(answer) {
+        followed.answer = answer;
+        metrics.errors(answer.errorCounts);
       },
     };
   };

@@ -1,13 +1,9 @@
 import type { Socket } from 'node:net';
 
-import { type ApolloServer, HeaderMap } from '@apollo/server';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
-import type { OnAnswer } from '../graphql/answer-report.ts';
-import type { GraphQLContext } from '../graphql/context.ts';
 import type { GraphQLServer } from '../graphql/server.ts';
-import type { Requester } from '../ota-task.ts';
 import type { TraceRequest } from '../tracing/tracing.ts';
 import { decompress } from './decompress.ts';
 import { serveGraphiQL } from './graphiql.ts';
@@ -32,7 +28,6 @@ const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$
 
 export interface HttpServerOptions {
   readonly graphql: GraphQLServer;
-  readonly createContext: (requester: Requester, onAnswer: OnAnswer) => GraphQLContext;
   readonly requestTimeoutMs: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
@@ -48,7 +43,7 @@ export interface HttpServerOptions {
  * gets before anybody can have typed it: the page and the answer to a preflight, which hold no data.
  */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
-  const { graphql, createContext, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
+  const { graphql, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
   const { metrics, traceRequest, logger } = options;
   const allowedMethods = new Map([
     ['/graphql', sandbox ? 'GET, POST' : 'POST'],
@@ -129,12 +124,12 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     '/graphql',
     createGraphQLHandler(graphql, (request, reply) => {
       const { trace, onAnswer } = follow(request, reply);
-      return createContext(createRequester(request, reply, requestTimeoutMs, trace), onAnswer);
+      return { requester: createRequester(request, reply, requestTimeoutMs, trace), onAnswer };
     }),
   );
   server.get('/graphql', async (request, reply) => {
     if (!isForPage(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
-    return sandbox ? sendLandingPage(graphql.apollo, reply) : refuse(reply, 404);
+    return sandbox ? sendLandingPage(await graphql.landingPage(), reply) : refuse(reply, 404);
   });
   if (sandbox) {
     server.options('/graphql', (request, reply) =>
@@ -177,24 +172,15 @@ function isForPage({ method, headers }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept?.includes('text/html') ?? false);
 }
 
-/** Asks for the page in words of its own: with those of the client, a GET could also execute an operation. */
-async function sendLandingPage(
-  graphql: ApolloServer<GraphQLContext>,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const headers = new HeaderMap([['accept', 'text/html']]);
-  const page = await graphql.executeHTTPGraphQLRequest({
-    httpGraphQLRequest: { method: 'GET', headers, search: '', body: undefined },
-    context: () => Promise.reject(new Error('the landing page has no context')),
-  });
+function sendLandingPage(page: string, reply: FastifyReply): FastifyReply {
   return reply
     .headers({
-      ...Object.fromEntries(page.headers),
+      'content-type': 'text/html',
       // Beside the policy that the page has in itself, where this has no effect.
       'content-security-policy': "frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
     })
-    .send(page.body.kind === 'complete' ? page.body.string : page.body.asyncIterator);
+    .send(page);
 }
 
 /**

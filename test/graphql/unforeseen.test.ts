@@ -1,7 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { readConfig } from '../../src/config.ts';
-import { createContext } from '../../src/graphql/context.ts';
 import { createGraphQLServer } from '../../src/graphql/server.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createHttpServer } from '../../src/http/server.ts';
@@ -17,18 +16,17 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   const logger = createLogger(readConfig({ ONENET_AUTHORIZATION: 'token' }), {
     write: (line) => log.push(JSON.parse(line) as LogLine),
   });
-  const graphql = createGraphQLServer({
+  const graphql = await createGraphQLServer({
+    fetchOtaTasks,
+    maxDeviceTasks: 10,
     sandbox: false,
     sandboxHeaders: {},
     federatedTrace: true,
     cacheMaxAgeSeconds: 0,
     logger,
   });
-  await graphql.apollo.start();
   const http = createHttpServer({
     graphql,
-    createContext: (requester, onAnswer) =>
-      createContext({ fetchOtaTasks, maxDeviceTasks: 10, requester, onAnswer }),
     requestTimeoutMs: 1000,
     routerSecret: SECRET,
     sandbox: false,
@@ -46,7 +44,7 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   const address = await http.listen({ host: '127.0.0.1', port: 0 });
   onTestFinished(async () => {
     await http.close();
-    await graphql.apollo.stop();
+    await graphql.stop();
   });
   return { url: `${address}/graphql`, log };
 }

@@ -1,10 +1,6 @@
 import { type ASTNode, GraphQLError, OperationTypeNode, type ValidationRule } from 'graphql';
 
-/** Far more than any router's operation for this schema has, and far less than what makes executing one slow. */
-const MAX_ALIASES = 200;
-const MAX_DIRECTIVES = 200;
-/** Selection sets within each other; data is four deep. */
-const MAX_DEPTH = 20;
+import { MAX_ALIASES, MAX_DEPTH, MAX_DIRECTIVES } from './limits.ts';
 
 /** Refuses what the schema has no root for while it is still the client's mistake; execution would call it ours. */
 const queriesOnly: ValidationRule = (context) => ({
@@ -43,5 +39,16 @@ const caps: ValidationRule = (context) => {
   };
 };
 
-/** In addition to the specification's own rules. */
-export const validationRules: readonly ValidationRule[] = [queriesOnly, caps];
+/** For production: clients of a router learn the supergraph's schema from the router. */
+const noIntrospection: ValidationRule = (context) => ({
+  Field(node) {
+    if (node.name.value === '__schema' || node.name.value === '__type') {
+      context.reportError(new GraphQLError('Introspection is switched off.', { nodes: node }));
+    }
+  },
+});
+
+/** To be checked before the specification's own rules, whose cost these bound. */
+export function documentRules({ introspection }: { readonly introspection: boolean }): ValidationRule[] {
+  return introspection ? [queriesOnly, caps] : [queriesOnly, caps, noIntrospection];
+}

@@ -1,0 +1,34 @@
+import { countResolvedValues, type Representations } from './admission.ts';
+import { MAX_RESOLVED_VALUES } from './limits.ts';
+import type { OperationPlan } from './operation-plan.ts';
+import { RequestError } from './request-error.ts';
+
+export type Engine = 'plan' | 'graphql-js';
+
+/**
+ * What executes an operation:
+ *
+ * | operation                                                           | engine     |
+ * | ------------------------------------------------------------------- | ---------- |
+ * | `_entities` and nothing else                                        | plan       |
+ * | the same, with Apollo's federated trace of every field, unless long | graphql-js |
+ * | anything else: `_service`, introspection, these beside `_entities`  | graphql-js |
+ *
+ * @throws RequestError where graphql-js would have to resolve more entities than it can quickly; no router asks for
+ * entities and something else.
+ */
+export function engineFor(
+  plan: OperationPlan | undefined,
+  representations: Representations,
+  wantsFederatedTrace: boolean,
+): Engine {
+  if (plan === undefined) return 'graphql-js';
+  const isLong = countResolvedValues(plan, representations) > MAX_RESOLVED_VALUES;
+  if (plan.onlyEntities) return wantsFederatedTrace && !isLong ? 'graphql-js' : 'plan';
+  if (isLong) {
+    throw new RequestError('BAD_REQUEST', [
+      `Beside other root fields, _entities may have at most ${MAX_RESOLVED_VALUES} values.`,
+    ]);
+  }
+  return 'graphql-js';
+}

@@ -1,0 +1,59 @@
+import { downloadUrl, isAbsent, type OtaTask, type OtaTaskAbsent, type OtaTaskOutcome } from '../ota-task.ts';
+import { type Fault, faultOf } from './error-map.ts';
+import { pairId } from './loader.ts';
+import type { PlannedField } from './operation-plan.ts';
+
+/** An entity as JSON, and what is wrong with its fields. */
+export interface WrittenEntity {
+  readonly json: string;
+  readonly faults: readonly { readonly field: PlannedField; readonly fault: Fault }[];
+}
+
+/** Writes what an `_entities` field says of one device after the other, for the same device only once. */
+export function createEntityWriter(
+  fields: readonly PlannedField[],
+  outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>,
+): (deviceId: string) => WrittenEntity {
+  const written = new Map<string, WrittenEntity>();
+
+  function write(deviceId: string): WrittenEntity {
+    const faults: { readonly field: PlannedField; readonly fault: Fault }[] = [];
+    const json = writeObject(fields, (field) => {
+      const { name, task } = field;
+      if (task === undefined) return name === 'id' ? `"${deviceId}"` : '"Device"';
+      const key = { deviceId, type: task.type };
+      const outcome = outcomes.get(pairId(key)) as OtaTaskOutcome | Error;
+      const fault = faultOf(name, outcome, key);
+      if (fault !== undefined) faults.push({ field, fault });
+      if (fault !== undefined || outcome instanceof Error) return 'null';
+      return isAbsent(outcome)
+        ? writeObject(task.ofAbsent, (each) => writeAbsence(outcome, each.name))
+        : writeObject(task.ofTask, (each) => writeTask(outcome, each.name));
+    });
+    return { json, faults };
+  }
+
+  return (deviceId) => {
+    let entity = written.get(deviceId);
+    if (entity === undefined) written.set(deviceId, (entity = write(deviceId)));
+    return entity;
+  };
+}
+
+function writeObject<Field extends { readonly prefix: string }>(
+  fields: readonly Field[],
+  write: (field: Field) => string,
+): string {
+  let json = '{';
+  for (const field of fields) json += (json === '{' ? field.prefix : `,${field.prefix}`) + write(field);
+  return `${json}}`;
+}
+
+function writeTask(task: OtaTask, field: string): string {
+  if (field === '__typename') return '"OtaTask"';
+  return JSON.stringify(field === 'downloadUrl' ? downloadUrl(task) : task[field as keyof OtaTask]);
+}
+
+function writeAbsence(absent: OtaTaskAbsent, field: string): string {
+  return JSON.stringify(field === '__typename' ? 'OtaTaskAbsent' : absent[field as keyof OtaTaskAbsent]);
+}

@@ -1,0 +1,36 @@
+import type { OtaTaskOutcome, RequestTrace } from '../ota-task.ts';
+import type { Representations } from './admission.ts';
+import { deviceIdIn } from './device-reference.ts';
+import { faultOf } from './error-map.ts';
+import { pairId } from './loader.ts';
+import type { OperationPlan } from './operation-plan.ts';
+
+/**
+ * Begins a span for each field of a device that waits for a task, as graphql-js' way does field by field.
+ *
+ * @returns Ends them all, each with what became of its field.
+ */
+export function beginFieldSpans(
+  { entities }: OperationPlan,
+  representations: Representations,
+  trace: RequestTrace,
+): (outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>) => void {
+  const ends: ((outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>) => void)[] = [];
+  entities.forEach(({ fields }, i) => {
+    for (const representation of representations[i] ?? []) {
+      const deviceId = deviceIdIn(representation);
+      if (deviceId === undefined) continue;
+      for (const { name, task } of fields) {
+        if (task === undefined) continue;
+        const key = { deviceId, type: task.type };
+        const end = trace.field(name, key);
+        ends.push((outcomes) =>
+          end(faultOf(name, outcomes.get(pairId(key)) as OtaTaskOutcome | Error, key)?.extensions.code),
+        );
+      }
+    }
+  });
+  return (outcomes) => {
+    for (const end of ends) end(outcomes);
+  };
+}

@@ -1,0 +1,202 @@
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  getOperationAST,
+  getVariableValues,
+  GraphQLError,
+  type GraphQLSchema,
+  Kind,
+  type OperationDefinitionNode,
+  parse,
+  print,
+  Source,
+  specifiedRules,
+  validate,
+  type VariableDefinitionNode,
+} from 'graphql';
+import { LRUCache } from 'lru-cache';
+
+import type { Representations } from './admission.ts';
+import { documentRules } from './document-rules.ts';
+import { MAX_TEXT_BYTES, MAX_TOKENS } from './limits.ts';
+import {
+  type OperationPlan,
+  planOperation,
+  representationVariables,
+  type VariableValues,
+} from './operation-plan.ts';
+import { RequestError } from './request-error.ts';
+
+/** For all operations and all of their plans together, as `weigh` estimates them. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** Heap for a node of a document with its tokens, and for a selection of a plan; measured on both extremes. */
+const BYTES_PER_TOKEN = 600;
+const BYTES_PER_SELECTION = 250;
+
+/** Of one operation, by its variables but the representations: a type and a few flags. */
+const MAX_PLANS = 32;
+
+/** An operation as a request names it. */
+export interface OperationRequest {
+  readonly query: string;
+  readonly operationName?: string;
+  readonly variables: VariableValues;
+}
+
+/** An operation that is ready to be executed. */
+export interface PreparedOperation {
+  readonly document: DocumentNode;
+  /** Undefined where graphql-js has something to say about a directive of a root field; then it resolves nothing. */
+  readonly plan: OperationPlan | undefined;
+  readonly representations: Representations;
+}
+
+/**
+ * Parses, validates and plans an operation.
+ *
+ * @throws RequestError where the text, the operation's name or the variables are wrong.
+ */
+export type PrepareOperation = (request: OperationRequest) => PreparedOperation;
+
+/** What is known of an operation whatever its variables are. */
+interface KnownOperation {
+  readonly document: DocumentNode;
+  readonly definition: OperationDefinitionNode;
+  readonly fragments: Readonly<Record<string, FragmentDefinitionNode>>;
+  /** Variables that graphql-js coerces; the others are lists of representations, which it would only copy. */
+  readonly coerced: readonly VariableDefinitionNode[];
+  readonly lists: readonly string[];
+  /** Names of the variables that a plan depends on: all but those that hold representations. */
+  readonly planned: readonly string[];
+  readonly plans: ReadonlyMap<string, OperationPlan | undefined>;
+}
+
+/**
+ * Keeps operations with their plans by their text: preparing a small one costs several times what executing it does.
+ * Clients of a router send a few operations, each of them many times; but since anyone can send many different ones,
+ * what is kept is limited by its size, and the least recently used goes first.
+ *
+ * @param options.sandbox Whether clients may learn the schema, by introspection and by suggestions in messages.
+ */
+export function createOperationCache(
+  schema: GraphQLSchema,
+  { sandbox }: { readonly sandbox: boolean },
+): PrepareOperation {
+  const operations = new LRUCache<string, KnownOperation>({ maxSize: MAX_BYTES, sizeCalculation: weigh });
+
+  return ({ query, operationName, variables }) => {
+    // No name holds a space, so no two requests for different operations have one key.
+    const key = operationName === undefined ? query : `${operationName} ${query}`;
+    let operation = operations.get(key);
+    if (operation === undefined) {
+      operation = know(parseAndValidate(query, schema, sandbox), operationName);
+      operations.set(key, operation);
+    }
+    const { document, definition, fragments, planned, plans } = operation;
+    const variableValues = coerce(schema, operation, variables, sandbox);
+    const planKey = planned.length === 0 ? '' : JSON.stringify(planned.map((name) => variableValues[name]));
+    let plan = plans.get(planKey);
+    if (plan === undefined && !plans.has(planKey)) {
+      plan = tryToPlan({ schema, operation: definition, fragments, variableValues });
+      operations.set(key, {
+        ...operation,
+        plans: new Map([...[...plans].slice(1 - MAX_PLANS), [planKey, plan]]),
+      });
+    }
+    const representations = (plan?.entities ?? []).map(({ representationsIn }) =>
+      representationsIn(variableValues),
+    );
+    return { document, plan, representations };
+  };
+}
+
+function weigh({ document, plans }: KnownOperation, key: string): number {
+  let bytes = key.length * 2;
+  for (let token = document.loc?.startToken; token; token = token.next ?? undefined) bytes += BYTES_PER_TOKEN;
+  for (const [planKey, plan] of plans)
+    bytes += planKey.length * 2 + (1 + (plan?.weight ?? 0)) * BYTES_PER_SELECTION;
+  return bytes;
+}
+
+function parseAndValidate(query: string, schema: GraphQLSchema, sandbox: boolean): DocumentNode {
+  if (query.length > MAX_TEXT_BYTES || Buffer.byteLength(query) > MAX_TEXT_BYTES) {
+    throw new RequestError('GRAPHQL_PARSE_FAILED', [`The document has more than ${MAX_TEXT_BYTES} bytes.`]);
+  }
+  const source = new Source(query);
+  const document = parseSource(source);
+  // For each node that an error names graphql-js would scan the whole text to find its line, a hundred errors times
+  // twenty nodes; with nothing to scan it finds none, and the tokens tell where the first node is.
+  source.body = '';
+  for (const rules of [documentRules({ introspection: sandbox }), specifiedRules]) {
+    const errors = validate(schema, document, rules, { hideSuggestions: !sandbox });
+    if (errors.length > 0) throw new RequestError('GRAPHQL_VALIDATION_FAILED', errors);
+  }
+  return document;
+}
+
+function parseSource(source: Source): DocumentNode {
+  try {
+    return parse(source, { maxLexicalTokens: MAX_TOKENS });
+  } catch (error) {
+    if (error instanceof GraphQLError) throw new RequestError('GRAPHQL_PARSE_FAILED', [error]);
+    // The parser calls itself for each level of a value.
+    if (error instanceof RangeError) {
+      throw new RequestError('GRAPHQL_PARSE_FAILED', ['The document is nested too deeply.']);
+    }
+    throw error;
+  }
+}
+
+function know(document: DocumentNode, operationName: string | undefined): KnownOperation {
+  const definition = getOperationAST(document, operationName);
+  if (!definition) {
+    throw new RequestError('OPERATION_RESOLUTION_FAILURE', [
+      'The request must name one operation of its document.',
+    ]);
+  }
+  const fragments = Object.create(null) as Record<string, FragmentDefinitionNode>;
+  for (const each of document.definitions) {
+    if (each.kind === Kind.FRAGMENT_DEFINITION) fragments[each.name.value] = each;
+  }
+  const lists = representationVariables(definition);
+  const coerced = (definition.variableDefinitions ?? []).filter(
+    ({ variable }) => !lists.includes(variable.name.value),
+  );
+  const planned = coerced
+    .filter(({ type }) => !print(type).includes('_Any'))
+    .map(({ variable }) => variable.name.value);
+  return { document, definition, fragments, coerced, lists, planned, plans: new Map() };
+}
+
+function coerce(
+  schema: GraphQLSchema,
+  { definition, coerced, lists }: KnownOperation,
+  variables: VariableValues,
+  sandbox: boolean,
+): VariableValues {
+  if (lists.every((name) => isListWithoutNull(variables[name]))) {
+    if (coerced.length === 0) return variables;
+    const values = getVariableValues(schema, coerced, variables, { maxErrors: 1 });
+    if (values.coerced) return { ...variables, ...values.coerced };
+  }
+  const values = getVariableValues(schema, definition.variableDefinitions ?? [], variables, {
+    maxErrors: 50,
+    hideSuggestions: !sandbox,
+  });
+  if (values.errors) throw new RequestError('BAD_USER_INPUT', values.errors);
+  return values.coerced;
+}
+
+/** What makes representations right for graphql-js, which copies them to find it out. */
+function isListWithoutNull(value: unknown): boolean {
+  return Array.isArray(value) && !value.includes(null);
+}
+
+function tryToPlan(source: Parameters<typeof planOperation>[0]): OperationPlan | undefined {
+  try {
+    return planOperation(source);
+  } catch (error) {
+    if (error instanceof GraphQLError) return undefined;
+    throw error;
+  }
+}
