@@ -48,7 +48,7 @@ describe('the README', () => {
     const url = /The supergraph\s+(\S+)/.exec(demo.announcement)?.[1] as string;
     const { text } = await post(url, block(README, 'graphql'));
     expect(JSON.parse(withoutPorts(text))).toEqual(JSON.parse(withoutPorts(block(README, 'json'))));
-  });
+  }, 30_000);
 });
 
 describe('the documentation', () => {

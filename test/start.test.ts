@@ -83,7 +83,7 @@ describe('npm start', () => {
       symlinkSync(join(REPOSITORY, path), join(production, path));
     }
     await expectToAnswerAndDrain(production);
-  });
+  }, 60_000);
 });
 
 /** Where `npm ci --omit=dev` puts packages; those within others come with them. */
