@@ -139,7 +139,7 @@ export type ReportUnforeseen = (
 ) => void;
 
 /** What graphql-js says of a value that the client sent points at the document; what it says of ours does not. */
-export function isClientsMistake(error: unknown): boolean {
+function isClientsMistake(error: unknown): boolean {
   const cause = unwrapResolverError(error);
   return cause instanceof GraphQLError && cause.originalError === undefined && cause.nodes !== undefined;
 }

@@ -44,7 +44,7 @@ export interface OperationRequest {
 }
 
 /** An operation that is ready to be executed. */
-export interface PreparedOperation {
+interface PreparedOperation {
   readonly document: DocumentNode;
   /** Undefined where graphql-js has something to say about a directive of a root field; then it resolves nothing. */
   readonly plan: OperationPlan | undefined;

@@ -79,7 +79,7 @@ export interface PlannedField extends Planned {
   readonly task: PlannedTask | undefined;
 }
 
-export interface PlannedTask {
+interface PlannedTask {
   readonly type: OtaTaskType;
   readonly withAddress: boolean;
   /** What is asked of a task. */

@@ -29,7 +29,7 @@ export interface GraphQLServerOptions {
   readonly logger: Logger;
 }
 
-export interface GraphQLRequest {
+interface GraphQLRequest {
   /** Parsed, and otherwise as it came. */
   readonly body: unknown;
   /** Whether Apollo's trace of every field is asked for. */
