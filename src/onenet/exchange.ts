@@ -56,7 +56,7 @@ export interface Exchange {
  * One HTTP exchange with OneNET: transport, deadline and size; it knows nothing of what the body means.
  *
  * Each exchange has a connection to itself, so an answer can belong to no other call; there are as many connections as
- * ever were exchanges at once. Only after a flawless exchange is a connection used again, and not before it has rested:
+ * ever were exchanges at once. Only after a flawless 200 is a connection used again, and not before it has rested:
  * what comes meanwhile was not asked for, and ends the connection.
  */
 export function createExchange({ origin, timeoutMs }: ExchangeOptions): Exchange {
@@ -197,7 +197,8 @@ function createConnection(origin: string, timeoutMs: number): Connection {
     },
     onResponseEnd() {
       const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-      end({ status, retryAfter, body }, !closing);
+      // What should have no body may have one all the same, which would pass for the answer to the next call.
+      end({ status, retryAfter, body }, status === 200 && !closing);
     },
     onResponseError(_, error) {
       fail(toOneNetError(error));
