@@ -452,20 +452,6 @@ describe('an upstream that does not speak HTTP', () => {
     await upstream.connections[0]?.closed;
   });
 
-  it.each([
-    ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\n{}  '],
-    [
-      'a length and chunks',
-      `HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n${chunked('{}')}0\r\n\r\n`,
-    ],
-  ])('gives an error where it contradicts itself: %s', async (_, bytes) => {
-    const upstream = await startRawUpstream(answerAll(bytes));
-    expect(await askOne(startClient(upstream.origin))).toMatchObject({
-      name: expect.stringMatching(/^OneNetUnrea(?:d|ch)ableError$/),
-    });
-    await upstream.connections[0]?.closed;
-  });
-
   it('costs only its own call', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
@@ -638,15 +624,6 @@ describe('an interim answer', () => {
       answerAll('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n'),
     );
     expect(await askOne(startClient(upstream.origin))).toMatchObject(unreadable);
-  });
-
-  it('that asks for a body is no answer, and none is taken from its connection', async () => {
-    const upstream = await startRawUpstream(answerAll(`HTTP/1.1 100 Continue\r\n\r\n${answer}`));
-    // The transport gives up on such an upstream, though it could go on.
-    expect(await askOne(startClient(upstream.origin))).toMatchObject({
-      name: expect.stringMatching(/^OneNetUnrea(?:d|ch)ableError$/),
-    });
-    await upstream.connections[0]?.closed;
   });
 });
 
