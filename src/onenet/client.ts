@@ -87,7 +87,8 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 
       function attempt(index: number, again: boolean): void {
         const request = requests[index] as OtaTaskRequest;
-        const pass = circuit.enter();
+        const pair = `${request.type}:${request.deviceId}`;
+        const pass = circuit.enter(pair);
         if (pass === undefined) {
           settle(index, new OneNetUnreachableError('circuit-open'));
           bulkhead.leave();
@@ -101,12 +102,12 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
           const errno = errnoOf(outcome);
           observer.attempt(result, errno, now() - startedMs);
           endSpan?.({ result, errno, status: 'status' in answer ? answer.status : undefined });
-          circuit.leave(pass, verdictOn(outcome));
+          circuit.leave(pass, pair, verdictOn(outcome));
           if (again) conclude(index, outcome, 2);
           else concludeOrRetry(index, outcome);
         };
         // A probe goes on without its caller: everybody waits for what it finds.
-        const breakOffs: BreakOffs = pass === 'probe' ? new Set() : underWay;
+        const breakOffs: BreakOffs = circuit.status === 'closed' ? underWay : new Set();
         try {
           exchange.get(taskingPath(request), authorize(), again, breakOffs, ended, bulkhead.leave);
         } catch (error) {
