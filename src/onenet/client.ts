@@ -78,11 +78,10 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
       }
 
       function enter(index: number, again: boolean): void {
-        try {
-          bulkhead.enter(underWay, () => attempt(index, again));
-        } catch (error) {
-          settle(index, error as Error);
-        }
+        bulkhead.enter(underWay, (refused) => {
+          if (refused === undefined) attempt(index, again);
+          else settle(index, refused);
+        });
       }
 
       function attempt(index: number, again: boolean): void {
