@@ -152,3 +152,23 @@ describe('the circuit while OneNET hangs', () => {
     expect(performance.now() - cured).toBeLessThan(10_000);
   }, 40_000);
 });
+
+describe('clients that ask for more than the queue holds', () => {
+  it('cost those who ask for one device nothing', async () => {
+    const { service } = await startBoth(
+      { latencyMs: 50 },
+      { ONENET_CONNECTIONS: '8', MAX_DEVICE_TASKS: '50' },
+    );
+    let over = false;
+    onTestFinished(() => void (over = true));
+    const ask = async (client: number): Promise<void> => {
+      for (let round = 0; !over; round++)
+        await codesOf(service, ...ids(50, `c${client}-${round}-`)).catch(() => undefined);
+    };
+    for (let client = 0; client < 20; client++) void ask(client);
+    await expect
+      .poll(async () => valueOf(await scrape(service), 'onenet_ota_upstream_waiting'), { timeout: 5000 })
+      .toBeGreaterThan(450);
+    for (let user = 0; user < 20; user++) expect(await codesOf(service, `user${user}`)).toEqual([]);
+  }, 30_000);
+});
