@@ -12,7 +12,7 @@ const PATIENCE_MS = 5000;
 
 export type CircuitStatus = 'closed' | 'open' | 'half-open';
 
-/** What an attempt says of OneNET's health; nothing, where the caller broke it off. */
+/** What an attempt says of OneNET's health; nothing, where the caller broke it off or this process was too late. */
 export type Verdict = 'success' | 'failure' | 'nothing';
 
 export interface Circuit {

@@ -15,6 +15,7 @@ import {
   OneNetRefusedError,
   OneNetUnreachableError,
   OneNetUnreadableError,
+  timeoutError,
 } from './errors.ts';
 import type { BreakOffs, Exchange, HttpAnswer } from './exchange.ts';
 import { parseRetryAfter, retryDelayMs } from './retry.ts';
@@ -65,7 +66,10 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 
       function giveUp(): void {
         bulkhead.abandon(underWay);
-        const error = new OneNetUnreachableError(requester.ended() === 'late' ? 'timeout' : 'canceled');
+        const error =
+          requester.ended() === 'late'
+            ? timeoutError(now() - requester.endsAtMs)
+            : new OneNetUnreachableError('canceled');
         requests.forEach((_, index) => settle(index, error));
         for (const breakOff of [...underWay]) breakOff(error);
       }
@@ -163,7 +167,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 function verdictOn(outcome: OtaTaskOutcome | Error): Verdict {
   if (outcome instanceof OneNetRefusedError) return outcome.errno === ERRNO_INTERNAL ? 'failure' : 'success';
   if (outcome instanceof OneNetUnreachableError) {
-    if (outcome.reason === 'canceled') return 'nothing';
+    if (outcome.reason === 'canceled' || outcome.stalled) return 'nothing';
     return outcome.reason === 'request-timeout' ? 'success' : 'failure';
   }
   return outcome instanceof Error && !(outcome instanceof OneNetUnreadableError) ? 'nothing' : 'success';

@@ -1,6 +1,6 @@
 import { buildConnector, Client, type Dispatcher } from 'undici';
 
-import { OneNetUnreachableError, OneNetUnreadableError } from './errors.ts';
+import { OneNetUnreachableError, OneNetUnreadableError, timeoutError } from './errors.ts';
 import { skipInterimAnswers } from './interim-answers.ts';
 
 /** More than a hundred times the documented answer. */
@@ -26,6 +26,8 @@ export interface ExchangeOptions {
   readonly origin: string;
   /** Milliseconds for one whole exchange: connecting, request, answer with its body. */
   readonly timeoutMs: number;
+  /** Milliseconds, from a clock that only moves forward. */
+  readonly now: () => number;
 }
 
 export interface Exchange {
@@ -60,14 +62,14 @@ export interface Exchange {
  * ever were exchanges at once. Only after a flawless 200 is a connection used again, and not before it has rested:
  * what comes meanwhile was not asked for, and ends the connection.
  */
-export function createExchange({ origin, timeoutMs }: ExchangeOptions): Exchange {
+export function createExchange({ origin, timeoutMs, now }: ExchangeOptions): Exchange {
   const connections = new Set<Connection>();
   const idle: Connection[] = [];
   const restShortly = createRest();
   let inFlight = 0;
 
   function connect(): Connection {
-    const connection = createConnection(origin, timeoutMs);
+    const connection = createConnection(origin, timeoutMs, now);
     connections.add(connection);
     return connection;
   }
@@ -138,7 +140,7 @@ interface Connection {
  * One connection, for one exchange at a time. Handler, timer and functions are made once for all of its exchanges: made
  * for each, they were a tenth of the cost of a call.
  */
-function createConnection(origin: string, timeoutMs: number): Connection {
+function createConnection(origin: string, timeoutMs: number, now: () => number): Connection {
   const connect = buildConnector({ timeout: timeoutMs });
   let expectHead = (): void => undefined;
   const client = new Client(origin, {
@@ -160,7 +162,8 @@ function createConnection(origin: string, timeoutMs: number): Connection {
     // The one that it was made for waits already.
     exchanges = 1;
   });
-  let underWay: { readonly breakOffs: BreakOffs; readonly ended: Ended } | undefined;
+  let underWay:
+    { readonly startedMs: number; readonly breakOffs: BreakOffs; readonly ended: Ended } | undefined;
   let status = 0;
   let retryAfter: string | undefined;
   let closing = false;
@@ -168,9 +171,14 @@ function createConnection(origin: string, timeoutMs: number): Connection {
   let bytes = 0;
   let chunks: Buffer[] = [];
 
-  // Runs on when an exchange ends and is set back when the next begins; without an exchange it means nothing.
+  // Runs on when an exchange ends and is set back when the next begins; without an exchange it means nothing. Where this
+  // process was late, the answer may wait to be read: an immediate comes after that.
   const deadline = setTimeout(() => {
-    fail(explain(new OneNetUnreachableError('timeout')));
+    const overdue = underWay;
+    setImmediate(() => {
+      if (overdue === undefined || overdue !== underWay) return;
+      fail(explain(timeoutError(now() - overdue.startedMs - timeoutMs)));
+    });
   }, timeoutMs);
 
   /** Whatever comes in which order, an exchange ends once. */
@@ -238,7 +246,7 @@ function createConnection(origin: string, timeoutMs: number): Connection {
       hasLength = false;
       bytes = 0;
       chunks = [];
-      underWay = { breakOffs, ended };
+      underWay = { startedMs: now(), breakOffs, ended };
       breakOffs.add(fail);
       deadline.refresh();
       expectHead();

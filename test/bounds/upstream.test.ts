@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
+
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { scrape, valueOf } from '../metrics-text.ts';
-import { httpAnswer, startRawUpstream, taskAnswer } from '../onenet/raw-upstream.ts';
+import { httpAnswer, type RawConnection, startRawUpstream, taskAnswer } from '../onenet/raw-upstream.ts';
 import {
   askEntities,
   CREDENTIALS,
@@ -38,6 +40,14 @@ async function codesOf(service: ServiceProcess, ...deviceIds: readonly string[])
   return (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code);
 }
 
+/** In which state the circuit is. */
+async function circuitOf(service: ServiceProcess): Promise<string | undefined> {
+  const samples = await scrape(service);
+  return samples.find(({ name, value }) => name === 'onenet_ota_upstream_circuit_state' && value === 1)
+    ?.labels['state'];
+}
+
+/** The states that the log tells of. */
 function circuitChanges(service: ServiceProcess): unknown[] {
   return service.log.flatMap(({ circuit }) => circuit ?? []);
 }
@@ -65,7 +75,7 @@ describe('malformed framing', () => {
     const service = await startProcess({ ONENET_URL: upstream.origin });
     expect(await codesOf(service, ...ids(40))).toEqual(Array(40).fill('ONENET_BAD_RESPONSE'));
     expect(upstream.connections).toHaveLength(40);
-    expect(circuitChanges(service)).toEqual([]);
+    expect(await circuitOf(service)).toBe('closed');
   });
 
   it('is none where a 100 that nobody asked for comes before the answer', async () => {
@@ -101,13 +111,13 @@ describe('a client that hammers a bad device', () => {
     const attack = hammer(service);
     await expect.poll(() => attack.asked, { timeout: 15_000 }).toBeGreaterThan(200);
     expect(await codesOf(service, ...ids(30))).toEqual([]);
-    expect(circuitChanges(service)).toEqual([]);
+    expect(await circuitOf(service)).toBe('closed');
   }, 20_000);
 
   it('does not keep it open', async () => {
     const { service } = await startBoth({ fault });
     expect(await codesOf(service, ...ids(600, 'bad'))).toHaveLength(600);
-    expect(circuitChanges(service)).toEqual(['open']);
+    expect(await circuitOf(service)).toBe('open');
     const attack = hammer(service);
     const opened = performance.now();
     await expect
@@ -145,9 +155,9 @@ describe('the circuit while OneNET hangs', () => {
     ill = false;
     const cured = performance.now();
     await expect.poll(() => codesOf(service, 'only'), { timeout: 10_000 }).toEqual([]);
-    await expect.poll(() => circuitChanges(service).at(-1), { timeout: 1 }).toBe('half-open');
+    expect(await circuitOf(service)).toBe('half-open');
     await expect
-      .poll(() => codesOf(service, 'only').then(() => circuitChanges(service).at(-1)), { timeout: 5000 })
+      .poll(async () => (await codesOf(service, 'only'), circuitOf(service)), { timeout: 5000 })
       .toBe('closed');
     expect(performance.now() - cured).toBeLessThan(10_000);
   }, 40_000);
@@ -171,4 +181,60 @@ describe('clients that ask for more than the queue holds', () => {
       .toBeGreaterThan(450);
     for (let user = 0; user < 20; user++) expect(await codesOf(service, `user${user}`)).toEqual([]);
   }, 30_000);
+});
+
+describe('a service that was frozen for longer than it waits for an answer', () => {
+  const DEVICES = 64;
+  const TIMEOUT_MS = 1000;
+
+  /** Freezes the service while all devices are asked for, and has `meanwhile` done; gives the codes of the answer. */
+  async function freeze(
+    environment: Environment,
+    meanwhile: (connection: RawConnection) => void,
+  ): Promise<{ codes: readonly string[]; service: ServiceProcess }> {
+    const upstream = await startRawUpstream();
+    const service = await startProcess({
+      ONENET_URL: upstream.origin,
+      ONENET_TIMEOUT_MS: `${TIMEOUT_MS}`,
+      ...environment,
+    });
+    const codes = codesOf(service, ...ids(DEVICES));
+    const asking = ids(DEVICES).map(async (_, i) => {
+      const connection = await upstream.connection(i + 1);
+      await connection.request();
+      return connection;
+    });
+    const connections = await Promise.all(asking);
+    const frozen = performance.now();
+    service.child.kill('SIGSTOP');
+    await expect
+      .poll(() => readFileSync(`/proc/${service.child.pid}/stat`, 'latin1').split(') ')[1]?.[0])
+      .toBe('T');
+    connections.forEach(meanwhile);
+    await expect
+      .poll(() => performance.now() - frozen, { timeout: 10_000 })
+      .toBeGreaterThan(1.3 * TIMEOUT_MS);
+    service.child.kill('SIGCONT');
+    return { codes: await codes, service };
+  }
+
+  it.each([
+    ['for a call', {}],
+    ['for a request', { REQUEST_TIMEOUT_MS: `${TIMEOUT_MS}` }],
+  ])('reads the answers that came meanwhile before it gives up: %s', async (_, environment) => {
+    const { codes, service } = await freeze(environment, ({ socket }) =>
+      socket.write(httpAnswer(taskAnswer('1.2'))),
+    );
+    expect(codes).toEqual([]);
+    expect(await circuitOf(service)).toBe('closed');
+  });
+
+  it.each([
+    ['of a call', {}],
+    ['of a request', { REQUEST_TIMEOUT_MS: `${TIMEOUT_MS}` }],
+  ])('does not blame OneNET for the end %s', async (_, environment) => {
+    const { codes, service } = await freeze(environment, () => undefined);
+    expect(codes).toEqual(Array(DEVICES).fill('ONENET_TIMEOUT'));
+    expect(await circuitOf(service)).toBe('closed');
+  });
 });
