@@ -102,9 +102,12 @@ export function isDeviceId(value: unknown): value is string {
 
 const HOST_WITH_OPTIONAL_PORT = /^(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
-/** Where the package can be downloaded without signing in, or null where the task names no usable address. */
+/** As the last segment of a path these name a folder, not a file, and no encoding changes that. */
+const NO_FILE_NAME = /^\.{0,2}$/;
+
+/** Where the package can be downloaded without signing in, or null where the task names no usable address or file. */
 export function downloadUrl({ ipPort, token }: OtaTask): string | null {
-  if (ipPort === null || !HOST_WITH_OPTIONAL_PORT.test(ipPort)) return null;
+  if (ipPort === null || !HOST_WITH_OPTIONAL_PORT.test(ipPort) || NO_FILE_NAME.test(token)) return null;
   // Lone surrogates, which JSON can carry, would make `encodeURIComponent` throw.
   const url = `http://${ipPort}/ota/download/${encodeURIComponent(token.toWellFormed())}`;
   return URL.canParse(url) ? url : null;

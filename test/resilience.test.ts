@@ -307,7 +307,7 @@ describe('a second attempt', () => {
 });
 
 describe('the circuit', () => {
-  it('opens when all fails, fails fast, lets one probe through, and notices the cure', async () => {
+  it('opens when all fails, fails fast, lets three probes through, and notices the cure', async () => {
     let ill = true;
     const { onenet, service } = await startBoth({
       fault: () => (ill ? { kind: 'status', status: 503 } : undefined),
@@ -322,16 +322,16 @@ describe('the circuit', () => {
     expect(performance.now() - started).toBeLessThan(1000);
     expect(onenet.calls).toHaveLength(0);
 
-    // Many ask all the time, and still only single probes go out, five seconds apart.
+    // Many ask all the time, and still only three probes go out, five seconds apart.
     await expect
       .poll(async () => (await codesOf(service, ...ids(20)), onenet.calls.length), { timeout: 15_000 })
-      .toBe(1);
+      .toBe(3);
     expect(new Set(await codesOf(service, ...ids(20)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
-    expect(onenet.calls).toHaveLength(1);
+    expect(onenet.calls).toHaveLength(3);
 
     ill = false;
     const cured = performance.now();
-    await expect.poll(() => codesOf(service, 'd1'), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => codesOf(service, 'd1', 'd2'), { timeout: 10_000 }).toEqual([]);
     expect(performance.now() - cured).toBeLessThan(10_000);
     expect(await codesOf(service, ...ids(100))).toEqual([]);
     expect(service.log.flatMap(({ circuit }) => circuit ?? [])).toEqual([

@@ -49,7 +49,8 @@ export function createRequester(
     for (const callback of callbacks) callback();
   }
 
-  const deadline = setTimeout(end, timeoutMs, 'late');
+  // Where this process was late, answers may wait to be read: an immediate comes after that.
+  const deadline = setTimeout(() => setImmediate(end, 'late'), timeoutMs);
   raw.once('close', () => {
     clearTimeout(deadline);
     if (!raw.writableFinished) end('gone');

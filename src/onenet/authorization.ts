@@ -38,7 +38,8 @@ export interface TokenSource {
 
 /**
  * Mints a token when the first call needs it and again when a fifth of its life is left, so that no call starts with one
- * that expires under way.
+ * that expires under way; and when the clock has gone back, for the last one may have been minted by a clock that was far
+ * ahead.
  *
  * @param options.now Milliseconds since the epoch.
  */
@@ -47,11 +48,13 @@ export function createTokenMint(
 ): TokenSource {
   let token = '';
   let expiry: number | undefined;
-  let renewAtMs = -Infinity;
+  let mintedMs = Infinity;
+  let renewAtMs = 0;
   return {
     authorize() {
       const nowMs = options.now();
-      if (nowMs >= renewAtMs) {
+      if (nowMs >= renewAtMs || nowMs < mintedMs) {
+        mintedMs = nowMs;
         expiry = Math.floor(nowMs / 1000) + options.ttlSeconds;
         token = signToken(options, expiry);
         renewAtMs = (expiry - options.ttlSeconds / 5) * 1000;

@@ -15,6 +15,7 @@ import {
   OneNetRefusedError,
   OneNetUnreachableError,
   OneNetUnreadableError,
+  timeoutError,
 } from './errors.ts';
 import type { BreakOffs, Exchange, HttpAnswer } from './exchange.ts';
 import { parseRetryAfter, retryDelayMs } from './retry.ts';
@@ -65,7 +66,10 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 
       function giveUp(): void {
         bulkhead.abandon(underWay);
-        const error = new OneNetUnreachableError(requester.ended() === 'late' ? 'timeout' : 'canceled');
+        const error =
+          requester.ended() === 'late'
+            ? timeoutError(now() - requester.endsAtMs)
+            : new OneNetUnreachableError('canceled');
         requests.forEach((_, index) => settle(index, error));
         for (const breakOff of [...underWay]) breakOff(error);
       }
@@ -78,16 +82,16 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
       }
 
       function enter(index: number, again: boolean): void {
-        try {
-          bulkhead.enter(underWay, () => attempt(index, again));
-        } catch (error) {
-          settle(index, error as Error);
-        }
+        bulkhead.enter(underWay, (refused) => {
+          if (refused === undefined) attempt(index, again);
+          else settle(index, refused);
+        });
       }
 
       function attempt(index: number, again: boolean): void {
         const request = requests[index] as OtaTaskRequest;
-        const pass = circuit.enter();
+        const pair = `${request.type}:${request.deviceId}`;
+        const pass = circuit.enter(pair);
         if (pass === undefined) {
           settle(index, new OneNetUnreachableError('circuit-open'));
           bulkhead.leave();
@@ -101,12 +105,12 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
           const errno = errnoOf(outcome);
           observer.attempt(result, errno, now() - startedMs);
           endSpan?.({ result, errno, status: 'status' in answer ? answer.status : undefined });
-          circuit.leave(pass, verdictOn(outcome));
+          circuit.leave(pass, pair, verdictOn(outcome));
           if (again) conclude(index, outcome, 2);
           else concludeOrRetry(index, outcome);
         };
         // A probe goes on without its caller: everybody waits for what it finds.
-        const breakOffs: BreakOffs = pass === 'probe' ? new Set() : underWay;
+        const breakOffs: BreakOffs = circuit.status === 'closed' ? underWay : new Set();
         try {
           exchange.get(taskingPath(request), authorize(), again, breakOffs, ended, bulkhead.leave);
         } catch (error) {
@@ -163,7 +167,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 function verdictOn(outcome: OtaTaskOutcome | Error): Verdict {
   if (outcome instanceof OneNetRefusedError) return outcome.errno === ERRNO_INTERNAL ? 'failure' : 'success';
   if (outcome instanceof OneNetUnreachableError) {
-    if (outcome.reason === 'canceled') return 'nothing';
+    if (outcome.reason === 'canceled' || outcome.stalled) return 'nothing';
     return outcome.reason === 'request-timeout' ? 'success' : 'failure';
   }
   return outcome instanceof Error && !(outcome instanceof OneNetUnreadableError) ? 'nothing' : 'success';

@@ -6,6 +6,8 @@ import { ERRNO_NO_TASK, ERRNO_TOKEN_EXPIRED, OneNetRefusedError, OneNetUnreadabl
 const PACKAGE_TYPES: Readonly<Record<number, OtaPackageType>> = { 1: 'FULL', 2: 'DELTA' };
 /** GraphQL's Int is 32 bits wide, and none of OneNET's numbers can be negative. */
 const INT_MAX = 2 ** 31 - 1;
+/** Far more than any string of a task needs; one may be asked for thousands of times in one operation. */
+const MAX_STRING_LENGTH = 1024;
 
 /**
  * Reads the body of an HTTP 200 answer to the tasking call: `{"errno": int, "error": string, "data": {…}}`.
@@ -70,6 +72,9 @@ function isAbsentField(value: unknown): boolean {
 function requiredString(data: JsonRecord, field: string): string {
   const value = data[field];
   if (typeof value !== 'string') throw new OneNetUnreadableError(`${field} is not a string`);
+  if (value.length > MAX_STRING_LENGTH) {
+    throw new OneNetUnreadableError(`${field} is longer than ${MAX_STRING_LENGTH} characters`);
+  }
   return value;
 }
 

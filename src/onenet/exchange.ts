@@ -1,6 +1,7 @@
-import { Client, type Dispatcher } from 'undici';
+import { buildConnector, Client, type Dispatcher } from 'undici';
 
-import { OneNetUnreachableError, OneNetUnreadableError } from './errors.ts';
+import { OneNetUnreachableError, OneNetUnreadableError, timeoutError } from './errors.ts';
+import { skipInterimAnswers } from './interim-answers.ts';
 
 /** More than a hundred times the documented answer. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -25,6 +26,8 @@ export interface ExchangeOptions {
   readonly origin: string;
   /** Milliseconds for one whole exchange: connecting, request, answer with its body. */
   readonly timeoutMs: number;
+  /** Milliseconds, from a clock that only moves forward. */
+  readonly now: () => number;
 }
 
 export interface Exchange {
@@ -37,7 +40,7 @@ export interface Exchange {
    * @param fresh Over a connection that was never used: where one that was kept turned out lost, others may be too.
    * @param breakOffs Where the exchange can be broken off as long as it is under way.
    * @param ended Called once: with the answer; with a OneNetUnreachableError when there is no whole answer in time; with a
-   * OneNetUnreadableError when what came is no HTTP answer, too large or compressed; with what broke it off.
+   * OneNetUnreadableError when what came is no HTTP answer, malformed, too large or compressed; with what broke it off.
    * @param freed Called once, then or a moment later: another exchange may take this one's place.
    */
   get(
@@ -53,20 +56,20 @@ export interface Exchange {
 }
 
 /**
- * One HTTP exchange with OneNET: transport, deadline and size; it knows nothing of what the body means.
+ * One HTTP exchange with OneNET: transport, deadline, framing and size; it knows nothing of what the body means.
  *
  * Each exchange has a connection to itself, so an answer can belong to no other call; there are as many connections as
- * ever were exchanges at once. Only after a flawless exchange is a connection used again, and not before it has rested:
+ * ever were exchanges at once. Only after a flawless 200 is a connection used again, and not before it has rested:
  * what comes meanwhile was not asked for, and ends the connection.
  */
-export function createExchange({ origin, timeoutMs }: ExchangeOptions): Exchange {
+export function createExchange({ origin, timeoutMs, now }: ExchangeOptions): Exchange {
   const connections = new Set<Connection>();
   const idle: Connection[] = [];
   const restShortly = createRest();
   let inFlight = 0;
 
   function connect(): Connection {
-    const connection = createConnection(origin, timeoutMs);
+    const connection = createConnection(origin, timeoutMs, now);
     connections.add(connection);
     return connection;
   }
@@ -137,13 +140,21 @@ interface Connection {
  * One connection, for one exchange at a time. Handler, timer and functions are made once for all of its exchanges: made
  * for each, they were a tenth of the cost of a call.
  */
-function createConnection(origin: string, timeoutMs: number): Connection {
+function createConnection(origin: string, timeoutMs: number, now: () => number): Connection {
+  const connect = buildConnector({ timeout: timeoutMs });
+  let expectHead = (): void => undefined;
   const client = new Client(origin, {
     pipelining: 1,
     // These two never fire on a slow drip; the deadline below does.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: timeoutMs },
+    connect(target, callback) {
+      connect(target, (...result) => {
+        const [, socket] = result;
+        if (socket) expectHead = skipInterimAnswers(socket);
+        callback(...result);
+      });
+    },
     keepAliveTimeout: KEEP_ALIVE_MS,
   });
   let exchanges = 0;
@@ -151,16 +162,23 @@ function createConnection(origin: string, timeoutMs: number): Connection {
     // The one that it was made for waits already.
     exchanges = 1;
   });
-  let underWay: { readonly breakOffs: BreakOffs; readonly ended: Ended } | undefined;
+  let underWay:
+    { readonly startedMs: number; readonly breakOffs: BreakOffs; readonly ended: Ended } | undefined;
   let status = 0;
   let retryAfter: string | undefined;
   let closing = false;
+  let hasLength = false;
   let bytes = 0;
   let chunks: Buffer[] = [];
 
-  // Runs on when an exchange ends and is set back when the next begins; without an exchange it means nothing.
+  // Runs on when an exchange ends and is set back when the next begins; without an exchange it means nothing. Where this
+  // process was late, the answer may wait to be read: an immediate comes after that.
   const deadline = setTimeout(() => {
-    fail(new OneNetUnreachableError('timeout'));
+    const overdue = underWay;
+    setImmediate(() => {
+      if (overdue === undefined || overdue !== underWay) return;
+      fail(explain(timeoutError(now() - overdue.startedMs - timeoutMs)));
+    });
   }, timeoutMs);
 
   /** Whatever comes in which order, an exchange ends once. */
@@ -177,6 +195,13 @@ function createConnection(origin: string, timeoutMs: number): Connection {
     end(status !== 0 && status !== 200 ? { status, retryAfter, body: NO_BODY } : error, false);
   }
 
+  /** A body that is whole without the rest that its length announces was not cut: its length is wrong. */
+  function explain(error: Error): Error {
+    return hasLength && isJson(Buffer.concat(chunks))
+      ? new OneNetUnreadableError('length of the body')
+      : error;
+  }
+
   const handler: Dispatcher.DispatchHandler = {
     // undici demands it; whoever gives up drops the whole connection.
     onRequestStart: () => undefined,
@@ -185,9 +210,14 @@ function createConnection(origin: string, timeoutMs: number): Connection {
       status = statusCode;
       retryAfter = header(headers['retry-after']);
       const encoding = header(headers['content-encoding']);
+      const coding = headers['transfer-encoding'];
       closing = headers['connection'] === 'close';
-      if (status === 200 && encoding !== undefined && encoding !== 'identity') {
+      hasLength = 'content-length' in headers;
+      if (status !== 200) return;
+      if (encoding !== undefined && encoding !== 'identity') {
         fail(new OneNetUnreadableError('compressed though not asked to be'));
+      } else if (coding !== undefined && !CHUNKED.test(String(coding))) {
+        fail(new OneNetUnreadableError('transfer coding'));
       }
     },
     onResponseData(_, chunk) {
@@ -197,10 +227,11 @@ function createConnection(origin: string, timeoutMs: number): Connection {
     },
     onResponseEnd() {
       const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-      end({ status, retryAfter, body }, !closing);
+      // What should have no body may have one all the same, which would pass for the answer to the next call.
+      end({ status, retryAfter, body }, status === 200 && !closing);
     },
     onResponseError(_, error) {
-      fail(toOneNetError(error));
+      fail(explain(toOneNetError(error, status !== 0)));
     },
   };
 
@@ -212,11 +243,13 @@ function createConnection(origin: string, timeoutMs: number): Connection {
       exchanges++;
       status = 0;
       retryAfter = undefined;
+      hasLength = false;
       bytes = 0;
       chunks = [];
-      underWay = { breakOffs, ended };
+      underWay = { startedMs: now(), breakOffs, ended };
       breakOffs.add(fail);
       deadline.refresh();
+      expectHead();
       const headers = { 'content-type': 'application/json', authorization };
       client.dispatch({ method: 'GET', path, headers }, handler);
     },
@@ -228,19 +261,37 @@ function createConnection(origin: string, timeoutMs: number): Connection {
 }
 
 const NO_BODY = Buffer.alloc(0);
+const CHUNKED = /^chunked\s*$/i;
 
 function header(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const CERTIFICATE_CODES =
   /^(?:CERT_|CRL_|ERR_TLS_CERT|ERROR_IN_CERT|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_|INVALID_|PATH_LENGTH)/;
 
-/** The transport's messages name hosts and quote bytes: they decide, but go no further. */
-function toOneNetError(error: Error): Error {
+/**
+ * The transport's messages name hosts and quote bytes: they decide, but go no further.
+ *
+ * @param headRead Whether the body had begun, or could have.
+ */
+function toOneNetError(error: Error, headRead: boolean): Error {
   const code = 'code' in error ? String(error.code) : '';
   if (error.name === 'HTTPParserError' && !error.message.includes('Invalid EOF')) {
     return new OneNetUnreadableError('not HTTP');
+  }
+  // Within a head it says that lengths contradict each other; later, that the connection was closed before the length.
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' && !headRead) {
+    return new OneNetUnreadableError('length of the body');
   }
   if (code === 'UND_ERR_HEADERS_OVERFLOW') return new OneNetUnreadableError('headers too large');
   // An answer with status 101 has no code of its own.

@@ -4,7 +4,6 @@ const WINDOW_SECONDS = 10;
 export interface RollingCounts<Event extends string> {
   add(event: Event): void;
   count(event: Event): number;
-  reset(): void;
 }
 
 /** @param now Milliseconds, from a clock that only moves forward. */
@@ -34,9 +33,6 @@ export function createRollingCounts<Event extends string>(
     count(event) {
       current();
       return seconds.reduce((sum, { counts }) => sum + counts[event], 0);
-    },
-    reset() {
-      seconds = [];
     },
   };
 }

@@ -2,16 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { type Caller, createBulkhead } from '../../src/onenet/bulkhead.ts';
-import { OneNetUnreachableError } from '../../src/onenet/errors.ts';
 
-/** A bulkhead, and the names of those who were let in, in that order. */
+/** A bulkhead, and the names of those who were let in or refused, in that order. */
 function startBulkhead(places: number, queueCapacity = 100) {
   const bulkhead = createBulkhead({ places, queueCapacity });
   const started: string[] = [];
   return {
     bulkhead,
     started,
-    enter: (caller: Caller, name: string) => bulkhead.enter(caller, () => started.push(name)),
+    enter: (caller: Caller, name: string) =>
+      bulkhead.enter(caller, (refused) => started.push(refused === undefined ? name : `${name} refused`)),
   };
 }
 
@@ -59,35 +59,6 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['m1', 'm2', 'f1', 'm3', 'l1', 'f2', 'm4', 'm5']);
   });
 
-  it('refuses whoever comes when the queue is full, and only then', () => {
-    const { bulkhead, enter, started } = startBulkhead(1, 2);
-    for (const name of ['a', 'b', 'c']) enter({}, name);
-    expect(() => enter({}, 'd')).toThrow(new OneNetUnreachableError('queue-full'));
-    expect(() => enter({}, 'd')).toThrow(expect.objectContaining({ reason: 'queue-full', retryable: true }));
-    bulkhead.leave();
-    enter({}, 'e');
-    bulkhead.leave();
-    bulkhead.leave();
-    expect(started).toEqual(['a', 'b', 'c', 'e']);
-  });
-
-  it('counts the queue over all callers together', () => {
-    const { enter } = startBulkhead(1, 2);
-    const [one, other] = [{}, {}];
-    enter(one, 'a');
-    enter(one, 'b');
-    enter(other, 'c');
-    expect(() => enter(one, 'd')).toThrow(OneNetUnreachableError);
-    expect(() => enter(other, 'd')).toThrow(OneNetUnreachableError);
-  });
-
-  it('without a queue refuses whoever finds no free place', () => {
-    const { enter, started } = startBulkhead(1, 0);
-    enter({}, 'a');
-    expect(() => enter({}, 'b')).toThrow(OneNetUnreachableError);
-    expect(started).toEqual(['a']);
-  });
-
   it('forgets what an abandoned caller has waiting, and nothing else', () => {
     const { bulkhead, enter, started } = startBulkhead(1);
     const [stays, goes] = [{}, {}];
@@ -98,18 +69,6 @@ describe('the bulkhead', () => {
     bulkhead.leave();
     bulkhead.leave();
     expect(started).toEqual(['s1', 's2']);
-  });
-
-  it('gives the room of an abandoned caller in the queue to others', () => {
-    const { bulkhead, enter } = startBulkhead(1, 3);
-    const goes = {};
-    enter(goes, 'g1');
-    for (const name of ['g2', 'g3', 'g4']) enter(goes, name);
-    bulkhead.leave();
-    bulkhead.abandon(goes);
-    bulkhead.abandon(goes);
-    for (const name of ['a', 'b', 'c']) enter({}, name);
-    expect(() => enter({}, 'd')).toThrow(OneNetUnreachableError);
   });
 
   it('lets an abandoned caller keep the places that it has', () => {
@@ -151,18 +110,11 @@ describe('the bulkhead', () => {
               const full = inside === places && waitedBefore >= queueCapacity;
               const free = inside < places;
               waiting.push(caller);
-              const enter = (): void =>
-                bulkhead.enter(callers[caller] as Caller, () => {
-                  inside++;
-                  waiting.splice(waiting.indexOf(caller), 1);
-                });
-              if (full) {
-                expect(enter).toThrow(OneNetUnreachableError);
-                waiting.pop();
-              } else {
-                enter();
-                expect(waiting).toHaveLength(free ? 0 : waitedBefore + 1);
-              }
+              bulkhead.enter(callers[caller] as Caller, (refused) => {
+                if (refused === undefined) inside++;
+                waiting.splice(waiting.indexOf(caller), 1);
+              });
+              expect(waiting).toHaveLength(free ? 0 : waitedBefore + Number(!full));
             } else if (action === 'leave' && inside > 0) {
               inside--;
               bulkhead.leave();

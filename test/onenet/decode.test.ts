@@ -101,7 +101,7 @@ describe('an answer with a task', () => {
   });
 
   it.each([...REQUIRED_STRINGS, 'ipPort'] as const)('has %s as it came, whatever it holds', (field) => {
-    for (const text of ['', ' ', 'Größe 设备 🚀', '"\\\n\u0000\u001b[31m', 'x'.repeat(10_000)]) {
+    for (const text of ['', ' ', 'Größe 设备 🚀', '"\\\n\u0000\u001b[31m', 'x'.repeat(1024)]) {
       expect(decodeData({ ...DOCUMENTED, [field]: text })).toHaveProperty(field, text);
     }
   });
