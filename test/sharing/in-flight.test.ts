@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { OneNetUnreachableError } from '../../src/onenet/errors.ts';
 import type { RecordedCall } from '../../src/simulator/simulator.ts';
-import { asked, createWaiter, fota, fotaWithAddress, startChain, startOneNet, until } from './start-chain.ts';
+import { until } from '../until.ts';
+import { asked, createWaiter, fota, fotaWithAddress, startChain, startOneNet } from './start-chain.ts';
 
 const LATENCY_MS = 50;
 

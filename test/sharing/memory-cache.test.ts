@@ -4,7 +4,8 @@ import type { OtaTask, OtaTaskCall, Origin } from '../../src/ota-task.ts';
 import { createLifetimes } from '../../src/sharing/lifetimes.ts';
 import { createMemoryCache } from '../../src/sharing/memory-cache.ts';
 import type { RecordedCall } from '../../src/simulator/simulator.ts';
-import { asked, fota, fotaWithAddress, startChain, startOneNet, until } from './start-chain.ts';
+import { until } from '../until.ts';
+import { asked, fota, fotaWithAddress, startChain, startOneNet } from './start-chain.ts';
 
 /** Answers as the id of the device says. */
 function fault({ deviceId }: RecordedCall) {

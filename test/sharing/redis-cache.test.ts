@@ -6,6 +6,7 @@ import { createSeal } from '../../src/sharing/seal.ts';
 import { decode, encode, type StoredOutcome } from '../../src/sharing/stored-outcome.ts';
 import type { RecordedCall } from '../../src/simulator/simulator.ts';
 import { REDIS_SERVERS, type RedisServer, startRedis } from './redis-server.ts';
+import { until } from '../until.ts';
 import {
   asked,
   available,
@@ -14,7 +15,6 @@ import {
   startChain,
   startConnection,
   startOneNet,
-  until,
 } from './start-chain.ts';
 
 const LONG_MS = 60_000;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { READ } from '../../src/sharing/redis-cache.ts';
 import { REDIS_SERVERS, type RedisServer, startRedis } from './redis-server.ts';
-import { available, fota, startChain, startConnection, startOneNet, until } from './start-chain.ts';
+import { until } from '../until.ts';
+import { available, fota, startChain, startConnection, startOneNet } from './start-chain.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 const LATENCY_MS = 10;

@@ -3,7 +3,8 @@ import { onTestFinished, describe, expect, it } from 'vitest';
 import { createRedisConnection } from '../../src/sharing/redis-connection.ts';
 import { createFleetQuota, LEASE } from '../../src/sharing/redis-quota.ts';
 import { REDIS_SERVERS, type RedisServer, startRedis } from './redis-server.ts';
-import { available, until } from './start-chain.ts';
+import { until } from '../until.ts';
+import { available } from './start-chain.ts';
 import { mostWithin, takeTurnsFor } from './turns.ts';
 
 /** As far apart as the clocks of hosts may be. */

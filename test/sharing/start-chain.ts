@@ -22,6 +22,7 @@ import { createSeal } from '../../src/sharing/seal.ts';
 import { createUniformFleet } from '../../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { CREDENTIALS } from '../service.ts';
+import { until } from '../until.ts';
 
 const now = (): number => performance.now();
 
@@ -91,11 +92,6 @@ export function startConnection(url: string, changes: string[] = []): RedisConne
   });
   onTestFinished(() => redis.close());
   return redis;
-}
-
-/** Resolves once it is so. */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 export function available(redis: RedisConnection): Promise<void> {
