@@ -67,6 +67,8 @@ export interface RequestTrace {
   field(name: string, key: DeviceTaskKey): (code?: string) => void;
   /** An attempt to ask OneNET begins, for all fields that wait for it. Gives what is to be called when it ends. */
   call(key: DeviceTaskKey, attempt: number): (end: CallEnd) => void;
+  /** The fields that wait for `key` here wait for a call that `other` records: they and the call are linked. */
+  join(key: DeviceTaskKey, other: RequestTrace): void;
 }
 
 /** Who waits for an answer, and how long. */
@@ -92,6 +94,43 @@ export type FetchOtaTasks = (
   requests: readonly OtaTaskRequest[],
   requester: Requester,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
+
+/** One pair on its way to OneNET, for everybody who waits for it. */
+export interface OtaTaskCall extends OtaTaskRequest {
+  /** When the last deadline passes of all who ever waited, in milliseconds of `performance.now()`. */
+  readonly endsAtMs: number;
+  /** Whether somebody still waits. */
+  readonly isAwaited: boolean;
+  /** Who asked for it first, and may have left since. */
+  readonly requester: Requester;
+  readonly trace: RequestTrace | undefined;
+  /** Set by whoever works for it, to be told why the work is to be broken off once nobody waits any longer. */
+  breakOff: ((reason: Error) => void) | undefined;
+}
+
+/** Where an outcome comes from, and how long it may be kept. Times are milliseconds of `performance.now()`. */
+export interface Origin {
+  readonly source: 'onenet' | 'memory' | 'redis';
+  /** When OneNET answered. */
+  readonly answeredAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * Asks for pairs, each of them once: the shape of every link between those who want tasks and OneNET.
+ *
+ * Calls `onOutcome` once for each call, in any order, possibly before it returns; for a call that nobody waits for any
+ * longer it may be left out. An outcome without an origin comes from OneNET, just now.
+ */
+export type AskOtaTasks = <Call extends OtaTaskCall>(
+  calls: readonly Call[],
+  onOutcome: (call: Call, outcome: OtaTaskOutcome | Error, origin?: Origin) => void,
+) => void;
+
+/** Equal for equal pairs and for no others: a type holds no colon. */
+export function pairId({ deviceId, type }: DeviceTaskKey): string {
+  return `${type}:${deviceId}`;
+}
 
 const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
 

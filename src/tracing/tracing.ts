@@ -9,7 +9,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 
-import type { DeviceTaskKey, RequestTrace } from '../ota-task.ts';
+import { type DeviceTaskKey, pairId, type RequestTrace } from '../ota-task.ts';
 import type { SpanExport } from './exporter.ts';
 
 /** The span of a whole request. */
@@ -76,6 +76,9 @@ interface Shared {
   call?: Span;
 }
 
+/** What others may wait for, too. */
+const sharedOf = new WeakMap<RequestTrace, (key: DeviceTaskKey) => Shared>();
+
 function traceWithin(
   request: Span,
   parent: Context,
@@ -85,20 +88,20 @@ function traceWithin(
   const shared = new Map<string, Shared>();
   const within = (span: Span): Context => api.setSpan(parent, span);
 
-  function sharedBy({ deviceId, type }: DeviceTaskKey): Shared {
-    const pair = `${type}:${deviceId}`;
+  function sharedBy(key: DeviceTaskKey): Shared {
+    const pair = pairId(key);
     let found = shared.get(pair);
     if (found === undefined) shared.set(pair, (found = { fields: [] }));
     return found;
   }
 
-  return {
+  const trace: RequestTrace = {
     traceId: request.spanContext().traceId,
     field(name, key) {
       const span = tracer.startSpan(`Device.${name}`, { attributes: attributesOf(key) }, within(request));
       const { fields, call } = sharedBy(key);
       fields.push(span);
-      call?.addLink({ context: span.spanContext() });
+      if (call !== undefined) link(span, call);
       return (code) => {
         if (code !== undefined) fail(span, code);
         span.end();
@@ -116,12 +119,12 @@ function traceWithin(
             ...attributesOf(key),
             ...(attempt === 1 ? {} : { 'http.request.resend_count': attempt - 1 }),
           },
-          // One call answers them all; a span has only one parent.
-          links: others.map((field) => ({ context: field.spanContext() })),
         },
         within(first ?? request),
       );
       pair.call = span;
+      // One call answers them all; a span has only one parent.
+      for (const field of others) link(field, span);
       return ({ result, errno, status }) => {
         if (status !== undefined) span.setAttribute('http.response.status_code', status);
         if (errno !== undefined) span.setAttribute('onenet.errno', errno);
@@ -129,7 +132,24 @@ function traceWithin(
         span.end();
       };
     },
+    join(key, other) {
+      const theirs = sharedOf.get(other)?.(key);
+      if (theirs === undefined) return;
+      for (const field of sharedBy(key).fields) {
+        theirs.fields.push(field);
+        if (theirs.call !== undefined) link(field, theirs.call);
+      }
+      shared.set(pairId(key), theirs);
+    },
   };
+  sharedOf.set(trace, sharedBy);
+  return trace;
+}
+
+/** Both ways: in the trace of a field, nothing else tells of a call that another trace has. */
+function link(field: Span, call: Span): void {
+  call.addLink({ context: field.spanContext() });
+  field.addLink({ context: call.spanContext() });
 }
 
 function attributesOf({ deviceId, type }: DeviceTaskKey): Record<string, string> {

@@ -1,0 +1,138 @@
+import {
+  type AskOtaTasks,
+  type FetchOtaTasks,
+  type Origin,
+  type OtaTaskCall,
+  type OtaTaskOutcome,
+  type OtaTaskRequest,
+  type OtaTaskType,
+  type Requester,
+  type RequestTrace,
+} from '../ota-task.ts';
+
+/** How many pairs were answered from where, once for each request that asked. Failures are not in it. */
+export type AnsweredPairs = Record<Origin['source'] | 'in_flight', number>;
+
+export interface InFlightOptions {
+  readonly ask: AskOtaTasks;
+  /** What becomes of a call for whoever waits no longer. */
+  readonly endedError: (reason: 'late' | 'gone', call: OtaTaskCall) => Error;
+  /** Is counted up. */
+  readonly answered: AnsweredPairs;
+}
+
+/** Those who wait for the pairs of one request. */
+interface Batch {
+  readonly requester: Requester;
+  /** For each of its requests. */
+  readonly calls: Call[];
+  missing: number;
+  readonly resolve: (outcomes: (OtaTaskOutcome | Error)[]) => void;
+}
+
+interface Call extends OtaTaskCall {
+  isAwaited: boolean;
+  trace: RequestTrace | undefined;
+  endsAtMs: number;
+  /** The calls of one batch have it in common until others join. */
+  waiting: Set<Batch>;
+  outcome: OtaTaskOutcome | Error | undefined;
+}
+
+/**
+ * Has requests that want one pair at the same time share one call. Each waits until its own deadline; the call goes on
+ * until nobody waits any longer.
+ */
+export function shareInFlight({ ask, endedError, answered }: InFlightOptions): FetchOtaTasks {
+  // Two levels: to make one key of type and id would cost as much as all the rest.
+  const underWay: Record<OtaTaskType, Map<string, Call>> = { FOTA: new Map(), SOTA: new Map() };
+
+  function begin(
+    { deviceId, type, withAddress }: OtaTaskRequest,
+    waiting: Set<Batch>,
+    requester: Requester,
+  ): Call {
+    const call: Call = {
+      deviceId,
+      type,
+      withAddress,
+      isAwaited: true,
+      requester,
+      trace: requester.trace,
+      endsAtMs: requester.endsAtMs,
+      waiting,
+      breakOff: undefined,
+      outcome: undefined,
+    };
+    underWay[type].set(deviceId, call);
+    return call;
+  }
+
+  function forget(call: Call): void {
+    const calls = underWay[call.type];
+    // Another, with the address, may have taken its place.
+    if (calls.get(call.deviceId) === call) calls.delete(call.deviceId);
+  }
+
+  function onOutcome(call: Call, outcome: OtaTaskOutcome | Error, origin?: Origin): void {
+    if (!call.isAwaited) return;
+    call.isAwaited = false;
+    call.outcome = outcome;
+    forget(call);
+    if (!(outcome instanceof Error)) {
+      answered[origin?.source ?? 'onenet']++;
+      answered.in_flight += call.waiting.size - 1;
+    }
+    for (const batch of call.waiting) {
+      if (--batch.missing > 0) continue;
+      batch.resolve(batch.calls.map((each) => each.outcome as OtaTaskOutcome | Error));
+    }
+  }
+
+  /** Gives a batch what is there, and errors for the rest; breaks off what nobody else waits for. */
+  function leave(batch: Batch, reason: 'late' | 'gone'): void {
+    if (batch.missing === 0) return;
+    batch.missing = 0;
+    const left = batch.calls.filter((call) => call.outcome === undefined);
+    batch.resolve(batch.calls.map((call) => call.outcome ?? endedError(reason, call)));
+    for (const call of left) {
+      call.waiting.delete(batch);
+      if (call.waiting.size > 0) continue;
+      call.isAwaited = false;
+      forget(call);
+      call.breakOff?.(endedError(reason, call));
+    }
+  }
+
+  return (requests, requester) =>
+    new Promise((resolve) => {
+      const batch: Batch = { requester, calls: [], missing: requests.length, resolve };
+      const alone = new Set([batch]);
+      const begun: Call[] = [];
+      for (const request of requests) {
+        let call = underWay[request.type].get(request.deviceId);
+        if (call === undefined || (request.withAddress && !call.withAddress)) {
+          begun.push((call = begin(request, alone, requester)));
+        } else {
+          join(call, batch);
+        }
+        batch.calls.push(call);
+      }
+      const reason = requester.ended();
+      if (batch.missing === 0) resolve([]);
+      else if (reason !== undefined) leave(batch, reason);
+      else {
+        requester.onEnd(() => leave(batch, requester.ended() ?? 'gone'));
+        if (begun.length > 0) ask(begun, onOutcome);
+      }
+    });
+}
+
+function join(call: Call, batch: Batch): void {
+  const { trace, endsAtMs } = batch.requester;
+  if (call.waiting.size === 1) call.waiting = new Set(call.waiting);
+  call.waiting.add(batch);
+  call.endsAtMs = Math.max(call.endsAtMs, endsAtMs);
+  if (call.trace === undefined) call.trace = trace;
+  else trace?.join(call, call.trace);
+}

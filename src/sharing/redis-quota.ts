@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+
+import { createQuota, createWake, type TakeTurn } from './quota.ts';
+import { createScript, type RedisConnection } from './redis-connection.ts';
+
+/** What a lease may cover: short, for a turn that its replica does not use is lost to all. */
+const LEASE_MS = 50;
+/** How long after its time a turn may still be used. */
+const LATE_MS = 50;
+/** How far ahead turns are given; one that is further ahead comes from a clock that was set back. */
+const HORIZON_MS = 1000;
+const HEARTBEAT_MS = 2000;
+/** A replica that was not heard of for so long has gone. */
+const REPLICA_MS = 6000;
+
+/**
+ * Gives the next turns of the whole fleet, up to as many as are wanted, by the clock of Redis; times are microseconds.
+ *
+ * @returns How many, in how long the first of them is due, and how many replicas there are.
+ */
+export const LEASE = createScript(`
+local interval, wanted, replica = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+redis.call('ZADD', KEYS[2], now, replica)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ${REPLICA_MS * 1000})
+redis.call('PEXPIRE', KEYS[2], ${REPLICA_MS})
+
+local furthest = now + ${HORIZON_MS * 1000}
+local due = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0))
+if due > furthest + interval + 1 then due = now end
+local granted = math.min(wanted, math.floor((furthest - due) / interval) + 1)
+if granted > 0 then
+  local free = due + granted * interval
+  redis.call('SET', KEYS[1], string.format('%.0f', free), 'PX', math.ceil((free - now) / 1000))
+end
+return {granted, math.floor(due - now), redis.call('ZCARD', KEYS[2])}`);
+
+export interface FleetQuotaOptions {
+  /** With the script of this quota. */
+  readonly redis: RedisConnection;
+  /** Of all replicas together. */
+  readonly callsPerSecond: number;
+  /** The quota's own: replicas that give another do not share it. */
+  readonly name: string;
+  /** Milliseconds, from a clock that only moves forward. */
+  readonly now: () => number;
+  /** From 0 to 1. */
+  readonly random: () => number;
+  /** Told when this replica begins to go on alone, with what it keeps to. */
+  readonly onAlone: (share: { readonly callsPerSecond: number; readonly replicas: number }) => void;
+}
+
+export interface FleetQuota {
+  readonly takeTurn: TakeTurn;
+  close(): void;
+}
+
+/**
+ * One quota for the fleet: turns are points in time, evenly spread, which Redis gives to one replica each, some at once.
+ * While Redis is away, a replica keeps to its share among the replicas that it last saw.
+ */
+export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
+  const { redis, callsPerSecond, name, now, random, onAlone } = options;
+  const intervalMs = 1000 / callsPerSecond;
+  const mostLeased = Math.max(1, Math.floor(LEASE_MS / intervalMs));
+  const replica = randomUUID();
+  const keys = [`onenet-ota:{quota:${name}}:due`, `onenet-ota:{quota:${name}}:replicas`];
+  const wake = createWake();
+  let leases: { dueMs: number; left: number }[] = [];
+  let isAsking = false;
+  let replicas = 1;
+  let alone: TakeTurn | undefined;
+  let retryWaiting: () => void = () => undefined;
+
+  async function ask(wanted: number): Promise<void> {
+    isAsking = true;
+    const reply = await redis.run(LEASE, keys, [String(intervalMs * 1000), String(wanted), replica]);
+    isAsking = false;
+    if (reply === undefined) {
+      retryWaiting();
+      return;
+    }
+    const [granted, dueInUs, seen] = reply as [number, number, number];
+    // Where Redis has come back empty, others are seen again only with their next sign of life.
+    const seenAll = redis.availableSinceMs !== undefined && now() - redis.availableSinceMs > REPLICA_MS;
+    if (seen > replicas || seenAll) replicas = seen;
+    const dueInMs = dueInUs / 1000;
+    if (granted > 0) leases.push({ dueMs: now() + dueInMs, left: granted });
+    if (granted > 0 || wanted === 0) retryWaiting();
+    else wake(dueInMs - HORIZON_MS + random() * LEASE_MS, retryWaiting);
+  }
+
+  function takeAlone(waiting: number, retry: () => void): boolean {
+    if (alone === undefined) {
+      const share = callsPerSecond / replicas;
+      alone = createQuota(share, now);
+      leases = [];
+      onAlone({ callsPerSecond: share, replicas });
+    }
+    return alone(waiting, retry);
+  }
+
+  /** Drops the turns whose time has passed, and counts the others. */
+  function countTurns(nowMs: number): number {
+    for (const lease of leases) {
+      const passed = Math.max(0, Math.ceil((nowMs - LATE_MS - lease.dueMs) / intervalMs));
+      lease.left -= passed;
+      lease.dueMs += passed * intervalMs;
+    }
+    leases = leases.filter(({ left }) => left > 0);
+    return leases.reduce((sum, { left }) => sum + left, 0);
+  }
+
+  function takeTurn(waiting: number, retry: () => void): boolean {
+    retryWaiting = retry;
+    if (redis.availableSinceMs === undefined) return takeAlone(waiting, retry);
+    alone = undefined;
+    const nowMs = now();
+    const turns = countTurns(nowMs);
+    // The next before these are used up: to wait for Redis would lose turns.
+    if (!isAsking && turns <= mostLeased / 2 && turns < waiting) {
+      void ask(Math.min(mostLeased, waiting - turns));
+    }
+    const [lease] = leases;
+    if (lease === undefined) return false;
+    if (lease.dueMs > nowMs) {
+      wake(lease.dueMs - nowMs, retry);
+      return false;
+    }
+    lease.left--;
+    lease.dueMs += intervalMs;
+    return true;
+  }
+
+  const heartbeat = setInterval(() => {
+    if (redis.availableSinceMs !== undefined && !isAsking) void ask(0);
+  }, HEARTBEAT_MS);
+  heartbeat.unref();
+
+  return {
+    takeTurn,
+    close: () => clearInterval(heartbeat),
+  };
+}

@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+
+import { OneNetUnreachableError } from '../../src/onenet/errors.ts';
+import type { RecordedCall } from '../../src/simulator/simulator.ts';
+import { until } from '../until.ts';
+import { asked, createWaiter, fota, fotaWithAddress, startChain, startOneNet } from './start-chain.ts';
+
+const LATENCY_MS = 50;
+
+/** A OneNET that answers every device but those whose id says that it hangs. */
+async function startSlowOneNet() {
+  return startOneNet({
+    latencyMs: LATENCY_MS,
+    fault: ({ deviceId }: RecordedCall) => (deviceId?.startsWith('hang') ? { kind: 'stall' } : undefined),
+  });
+}
+
+const task = expect.objectContaining({ token: expect.any(String) });
+const taskWithAddress = expect.objectContaining({ ipPort: expect.any(String) });
+
+describe('requests that want one pair at the same time', () => {
+  it('share one call', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask, answered } = await startChain(onenet);
+    const answers = await Promise.all([ask(fota('a')), ask(fota('a')), ask(fota('a'))]);
+    expect(answers).toEqual([[task], [task], [task]]);
+    expect(asked(onenet)).toEqual(['a']);
+    expect(answered).toEqual({ onenet: 1, in_flight: 2, memory: 0, redis: 0 });
+  });
+
+  it('share what they have in common, each in its own order', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const [first, second] = await Promise.all([ask(fota('a', 'b', 'c')), ask(fota('c', 'd', 'a'))]);
+    expect(asked(onenet)).toEqual(['a', 'b', 'c', 'd']);
+    expect(second[0]).toBe(first[2]);
+    expect(second[2]).toBe(first[0]);
+  });
+
+  it('do not share what is of another type', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const requests = fota('a');
+    await Promise.all([ask(requests), ask(requests.map((request) => ({ ...request, type: 'SOTA' })))]);
+    expect(onenet.calls.map(({ type }) => type)).toEqual(['1', '2']);
+  });
+
+  it('ask anew once the call has ended', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    await ask(fota('a'));
+    await ask(fota('a'));
+    expect(asked(onenet)).toEqual(['a', 'a']);
+  });
+
+  it('have what is there as it comes: a device that hangs delays nobody else', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const waiter = createWaiter();
+    const stuck = ask(fota('hang', 'a'), waiter);
+    expect(await ask(fota('a'))).toEqual([task]);
+    waiter.end('late');
+    expect(await stuck).toEqual([expect.objectContaining({ reason: 'timeout' }), task]);
+  });
+
+  it('share an error, which nobody remembers', async () => {
+    const onenet = await startOneNet({ latencyMs: LATENCY_MS, fault: () => ({ kind: 'reset' }) });
+    const { ask, answered } = await startChain(onenet);
+    const [[first], [second]] = await Promise.all([ask(fota('a')), ask(fota('a'))]);
+    expect(first).toBeInstanceOf(OneNetUnreachableError);
+    expect(second).toBe(first);
+    await ask(fota('a'));
+    expect(asked(onenet)).toEqual(['a', 'a']);
+    expect(answered).toEqual({ onenet: 0, in_flight: 0, memory: 0, redis: 0 });
+  });
+});
+
+describe('a call', () => {
+  it('without the address does not serve who wants it', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const [plain, full] = await Promise.all([ask(fota('a')), ask(fotaWithAddress('a'))]);
+    expect(plain).toEqual([expect.objectContaining({ ipPort: null })]);
+    expect(full).toEqual([taskWithAddress]);
+    expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
+  });
+
+  it('with the address serves all, also where one without it is under way', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    await Promise.all([ask(fota('a')), ask(fotaWithAddress('a')), ask(fota('a')), ask(fotaWithAddress('a'))]);
+    expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
+  });
+
+  it('goes on for the others when the one who began it leaves', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask, answered } = await startChain(onenet);
+    const leader = createWaiter();
+    const led = ask(fota('a'), leader);
+    const other = ask(fota('a'));
+    leader.end('gone');
+    expect(await led).toEqual([expect.objectContaining({ reason: 'canceled' })]);
+    expect(await other).toEqual([task]);
+    expect(asked(onenet)).toEqual(['a']);
+    expect(answered).toEqual({ onenet: 1, in_flight: 0, memory: 0, redis: 0 });
+  });
+
+  it('is broken off when the last has left, and those of the same request that nobody shares at once', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const [leader, other] = [createWaiter(), createWaiter()];
+    void ask(fota('hang1', 'hang2', 'hang3'), leader);
+    void ask(fota('hang2'), other);
+    await until(() => onenet.inFlight === 3);
+    leader.end('gone');
+    await until(() => onenet.inFlight === 1);
+    other.end('gone');
+    await until(() => onenet.inFlight === 0);
+  });
+
+  it('that was broken off serves nobody who comes later', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const waiter = createWaiter();
+    void ask(fota('a'), waiter);
+    waiter.end('gone');
+    expect(await ask(fota('a'))).toEqual([task]);
+  });
+
+  it('ends for each when its own deadline passes', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const [early, late] = [createWaiter(), createWaiter()];
+    const first = ask(fota('hang', 'a'), early);
+    const second = ask(fota('hang'), late);
+    early.end('late');
+    expect(await first).toEqual([
+      expect.objectContaining({ reason: 'timeout' }),
+      expect.objectContaining({ reason: 'timeout' }),
+    ]);
+    await until(() => onenet.inFlight === 1);
+    late.end('late');
+    expect(await second).toEqual([expect.objectContaining({ reason: 'timeout' })]);
+  });
+
+  it('is not begun for who has left already', async () => {
+    const onenet = await startSlowOneNet();
+    const { ask } = await startChain(onenet);
+    const waiter = createWaiter();
+    waiter.end('gone');
+    expect(await ask(fota('a'), waiter)).toEqual([expect.objectContaining({ reason: 'canceled' })]);
+    expect(await ask([])).toEqual([]);
+    expect(asked(onenet)).toEqual([]);
+  });
+});
