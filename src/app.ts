@@ -11,9 +11,10 @@ import { createReadyToken, createTokenMint, type TokenSource } from './onenet/au
 import { createBulkhead } from './onenet/bulkhead.ts';
 import { createCircuit } from './onenet/circuit.ts';
 import { createOneNetClient } from './onenet/client.ts';
-import { createExchange } from './onenet/exchange.ts';
 import { createFailureLog } from './onenet/failure-log.ts';
 import { createRetryBudget } from './onenet/retry-budget.ts';
+import { createTransport } from './onenet/transport.ts';
+import { shareInFlight } from './sharing/in-flight.ts';
 import type { SpanExport } from './tracing/exporter.ts';
 import { createTracing } from './tracing/tracing.ts';
 
@@ -37,28 +38,28 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const { host, port, maxDeviceTasks, requestTimeoutMs, cacheMaxAgeSeconds, routerSecret, sandbox } = config;
   let ready = false;
 
-  const exchange = createExchange({
+  const transport = createTransport({
     origin: config.onenetOrigin,
     timeoutMs: config.onenetTimeoutMs,
     now: monotonicNow,
   });
   const bulkhead = createBulkhead({
-    places: config.onenetConnections,
-    queueCapacity: maxDeviceTasks * QUEUE_FACTOR,
+    maxConcurrent: config.onenetConnections,
+    maxQueued: maxDeviceTasks * QUEUE_FACTOR,
   });
   const circuit = createCircuit(monotonicNow, (circuit) =>
     logger.warn({ circuit }, 'circuit to OneNET changed'),
   );
   const tokens = createTokens(config.credentials);
   const metrics = createMetrics({
-    callsInFlight: () => exchange.inFlight,
-    callsWaiting: () => bulkhead.waiting,
+    callsInFlight: () => transport.inFlight,
+    callsWaiting: () => bulkhead.queued,
     circuitState: () => circuit.status,
     tokenSource: 'token' in config.credentials ? 'ready' : 'minted',
     tokenExpiry: tokens.expiry,
   });
-  const fetchOtaTasks = createOneNetClient({
-    exchange,
+  const askOneNet = createOneNetClient({
+    transport,
     bulkhead,
     circuit,
     retryBudget: createRetryBudget(monotonicNow),
@@ -66,6 +67,13 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     observer: { ...metrics, failed: createFailureLog(logger, monotonicNow) },
     now: monotonicNow,
     random: Math.random,
+  });
+  const answered = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
+  const fetchOtaTasks = shareInFlight({
+    ask: askOneNet,
+    isOutOfTurns: () => !bulkhead.isFull,
+    answered,
+    now: monotonicNow,
   });
   const reportExport = (problem: unknown): void =>
     logger.warn({ problem: String(problem) }, 'spans cannot be exported');
@@ -102,7 +110,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       await delay(config.drainDelayMs);
       await http.close();
       await graphql.stop();
-      await exchange.close();
+      await transport.close();
       if (spans) await Promise.race([spans.shutdown().catch(reportExport), delay(MAX_EXPORT_MS)]);
     },
   };

@@ -1,8 +1,7 @@
-import type { OtaTaskRequest } from '../ota-task.ts';
+import { type OtaTaskRequest, pairId } from '../ota-task.ts';
 import { deviceIdIn } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
 import type { OperationLimits } from './limits.ts';
-import { pairId } from './loader.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
 

@@ -1,4 +1,5 @@
-import type { FetchOtaTasks, Requester } from '../ota-task.ts';
+import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
+import type { Requester } from '../request-scope.ts';
 import type { Admission } from './admission.ts';
 import { createOtaTaskLoader, type OtaTaskLoader } from './loader.ts';
 

@@ -1,6 +1,12 @@
-import { downloadUrl, isAbsent, type OtaTask, type OtaTaskAbsent, type OtaTaskOutcome } from '../ota-task.ts';
+import {
+  downloadUrl,
+  isAbsent,
+  type OtaTask,
+  type OtaTaskAbsent,
+  type OtaTaskOutcome,
+  pairId,
+} from '../ota-task.ts';
 import { type Fault, faultOf } from './error-map.ts';
-import { pairId } from './loader.ts';
 import type { PlannedField } from './operation-plan.ts';
 
 /** An entity as JSON, and what is wrong with its fields. */

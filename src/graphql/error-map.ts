@@ -1,21 +1,15 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 
-import {
-  ERRNO_INTERNAL,
-  ERRNO_INVALID_TYPE,
-  OneNetRefusedError,
-  OneNetUnreachableError,
-  OneNetUnreadableError,
-} from '../onenet/errors.ts';
+import { OneNetError, type OneNetErrorCode } from '../onenet-error.ts';
 import {
   type DeviceTaskKey,
   isAbsent,
   type OtaTaskAbsent,
   type OtaTaskOutcome,
   type OtaTaskType,
-  type Requester,
 } from '../ota-task.ts';
+import type { Requester } from '../request-scope.ts';
 import { locationOf } from './location.ts';
 
 const MESSAGES = {
@@ -32,7 +26,7 @@ const MESSAGES = {
   BAD_USER_INPUT: 'This is not a reference to a device with a valid id.',
   OPERATION_TOO_LARGE: 'The operation asks for more device tasks than are allowed at once.',
   INTERNAL_SERVER_ERROR: 'Internal server error.',
-} as const;
+} as const satisfies Record<OneNetErrorCode, string> & Record<string, string>;
 
 type ErrorCode = keyof typeof MESSAGES;
 
@@ -107,28 +101,14 @@ function taskAbsent({ reason, errno }: OtaTaskAbsent, key: DeviceTaskKey): Fault
 }
 
 function loadFailed(error: Error, key: DeviceTaskKey): Fault {
-  if (error instanceof OneNetRefusedError) {
-    const { retryable, errno } = error;
-    return fault(refusalCode(error), { retryable, errno, key });
-  }
-  if (error instanceof OneNetUnreachableError) {
-    const { retryable, reason } = error;
-    return fault(reason === 'timeout' ? 'ONENET_TIMEOUT' : 'ONENET_UNAVAILABLE', { retryable, key });
-  }
-  if (error instanceof OneNetUnreadableError) return fault('ONENET_BAD_RESPONSE', { key });
-  return { ...fault('INTERNAL_SERVER_ERROR', { key }), cause: error };
+  if (!(error instanceof OneNetError)) return { ...fault('INTERNAL_SERVER_ERROR', { key }), cause: error };
+  const { code, retryable } = error.consequences;
+  return fault(code, { retryable, errno: error.errno, key });
 }
 
 /** For graphql-js to place in an answer. */
 export function graphQLError({ message, extensions, cause }: Fault): GraphQLError {
   return new GraphQLError(message, { extensions, originalError: cause });
-}
-
-function refusalCode({ refusal, errno }: OneNetRefusedError): ErrorCode {
-  if (refusal === 'unauthorized') return 'ONENET_UNAUTHORIZED';
-  if (refusal === 'rate-limited') return 'ONENET_RATE_LIMITED';
-  if (errno === ERRNO_INVALID_TYPE) return 'OTA_INVALID_TYPE';
-  return errno === ERRNO_INTERNAL ? 'ONENET_INTERNAL_ERROR' : 'ONENET_UNKNOWN_ERRNO';
 }
 
 /** Is told of an error that was not made here and is not the client's own mistake. */

@@ -1,8 +1,8 @@
-import type { OtaTaskOutcome, RequestTrace } from '../ota-task.ts';
+import { type OtaTaskOutcome, pairId } from '../ota-task.ts';
+import type { RequestTrace } from '../request-scope.ts';
 import type { Representations } from './admission.ts';
 import { deviceIdIn } from './device-reference.ts';
 import { faultOf } from './error-map.ts';
-import { pairId } from './loader.ts';
 import type { OperationPlan } from './operation-plan.ts';
 
 /**

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 
-import type { DeviceTaskKey, OtaTaskOutcome, OtaTaskRequest } from '../ota-task.ts';
+import { type OtaTaskOutcome, type OtaTaskRequest, pairId } from '../ota-task.ts';
 
 export type OtaTaskLoader = DataLoader<OtaTaskRequest, OtaTaskOutcome, string>;
 
@@ -9,9 +9,4 @@ export function createOtaTaskLoader(
   fetch: (requests: readonly OtaTaskRequest[]) => Promise<readonly (OtaTaskOutcome | Error)[]>,
 ): OtaTaskLoader {
   return new DataLoader(fetch, { cacheKeyFn: pairId });
-}
-
-/** Equal for equal pairs and for no others: a type holds no colon. */
-export function pairId({ deviceId, type }: DeviceTaskKey): string {
-  return `${type}:${deviceId}`;
 }

@@ -6,10 +6,10 @@ import {
   type OtaTask,
   type OtaTaskOutcome,
   type OtaTaskRequest,
+  pairId,
 } from '../ota-task.ts';
 import type { GraphQLContext } from './context.ts';
 import { faultOf, graphQLError } from './error-map.ts';
-import { pairId } from './loader.ts';
 
 export const resolvers: Resolvers = {
   Device: {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
-import type { FetchOtaTasks, Requester } from '../ota-task.ts';
+import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
+import type { Requester } from '../request-scope.ts';
 import { admitOperation } from './admission.ts';
 import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
 import { startApolloServer } from './apollo-server.ts';

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
 
 import type { GraphQLAnswer, GraphQLServer } from '../graphql/server.ts';
-import type { Requester } from '../ota-task.ts';
+import type { Requester } from '../request-scope.ts';
 import { refuse } from './refusal.ts';
 
 /** @see https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types */

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { GraphQLAnswer } from '../graphql/server.ts';
-import type { RequestTrace } from '../ota-task.ts';
+import type { RequestTrace } from '../request-scope.ts';
 import type { TracedRequest, TraceRequest } from '../tracing/tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
 import { logFieldsOf } from './requester.ts';

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-import type { Requester, RequestTrace } from '../ota-task.ts';
+import type { Requester, RequestTrace } from '../request-scope.ts';
 
 /** What proxies make of ids, and nothing that could forge a log line or a header. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;

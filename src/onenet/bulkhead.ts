@@ -1,126 +1,169 @@
-import { OneNetUnreachableError } from './errors.ts';
 import { createHeap, type HeapItem } from './heap.ts';
 
 export interface BulkheadOptions {
   /** Most calls in flight at once. */
-  readonly places: number;
-  /** Most calls waiting for a place. */
-  readonly queueCapacity: number;
+  readonly maxConcurrent: number;
+  /** Most calls that wait. */
+  readonly maxQueued: number;
 }
 
-/** Whoever waits for places in common: one GraphQL request. */
+/** Whoever takes turns with others: one GraphQL request. */
 export type Caller = object;
 
-/** Has a place, which is to be given back with `leave`; or is refused, with what to say of it. */
-type Start = (refused?: OneNetUnreachableError) => void;
+/** A call that wants to go out. */
+export interface Waiter {
+  readonly caller: Caller;
+  /** Whether it goes before those of its caller that have not begun. */
+  readonly isRetry: boolean;
+  /**
+   * The call may go out. It must `release` its place once it has ended.
+   *
+   * @returns Whether it does. If not, it stays the first in its queue, and all wait until `resume` is called.
+   */
+  start(): boolean;
+  /** The queue is full, and this call gives way. */
+  evict(): void;
+}
 
 export interface Bulkhead {
   readonly inFlight: number;
-  readonly waiting: number;
+  readonly queued: number;
+  /** Whether no more calls may be in flight. */
+  readonly isFull: boolean;
   /**
-   * Calls `start` once a place is free, at once if one is. Where the queue is full, the call that waits longest in the
-   * longest queue of a caller gives way, which may be this one: it is called with a OneNetUnreachableError.
+   * Starts a call as soon as it may go out, possibly at once. When the queue is full, the call that has waited longest in
+   * the longest queue of any caller is evicted, which may be this one.
+   *
+   * @returns Removes the call from the queue; undefined where it does not wait there.
    */
-  enter(caller: Caller, start: Start): void;
-  readonly leave: () => void;
-  /** Forgets all that `caller` still has waiting. */
-  abandon(caller: Caller): void;
+  acquire(waiter: Waiter): (() => void) | undefined;
+  readonly release: () => void;
+  /** Tries again to start calls that could not. */
+  readonly resume: () => void;
 }
 
-/** The calls of one caller that wait, from `next` on. */
+/** The calls of one caller that wait. */
 interface Queue extends HeapItem {
   readonly caller: Caller;
-  readonly starts: Start[];
+  /** From `next` on; those that were canceled are holes. */
+  readonly waiters: (Waiter | undefined)[];
   next: number;
+  readonly retries: Waiter[];
+  /** How many wait. */
+  length: number;
   /** Grows with each queue that is made. */
   readonly ordinal: number;
 }
 
 /**
- * Limits the calls in flight and lets callers take turns: one that wants a thousand places does not keep one that
- * wants a single place waiting for more than its turn, nor does it take that one's place in the queue.
+ * Limits the calls in flight and lets callers take turns: one with a thousand calls does not make one with a single call
+ * wait for more than its turn, nor does it take that one's place in the queue.
  */
-export function createBulkhead({ places, queueCapacity }: BulkheadOptions): Bulkhead {
-  let free = places;
-  let waiting = 0;
-  let starting = false;
+export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): Bulkhead {
+  let inFlight = 0;
+  let queued = 0;
+  let isStarting = false;
   let ordinal = 0;
   // A Map keeps insertion order, so the first entry is whose turn it is.
   const queues = new Map<Caller, Queue>();
   const longestFirst = createHeap<Queue>(
-    (a, b) => lengthOf(a) > lengthOf(b) || (lengthOf(a) === lengthOf(b) && a.ordinal < b.ordinal),
+    (a, b) => a.length > b.length || (a.length === b.length && a.ordinal < b.ordinal),
   );
 
-  function take(queue: Queue): Start {
-    waiting--;
-    const start = queue.starts[queue.next++] as Start;
-    if (lengthOf(queue) > 0) longestFirst.update(queue);
-    else forget(queue);
-    return start;
+  function add(waiter: Waiter): Queue {
+    const { caller } = waiter;
+    let queue = queues.get(caller);
+    if (queue === undefined) {
+      queue = { caller, waiters: [], next: 0, retries: [], length: 0, ordinal: ordinal++, position: 0 };
+      queues.set(caller, queue);
+      longestFirst.add(queue);
+    }
+    (waiter.isRetry ? queue.retries : queue.waiters).push(waiter);
+    changeLength(queue, 1);
+    return queue;
   }
 
-  function forget(queue: Queue): void {
-    queues.delete(queue.caller);
-    longestFirst.remove(queue);
+  function changeLength(queue: Queue, change: 1 | -1): void {
+    queued += change;
+    queue.length += change;
+    if (queue.length > 0) {
+      longestFirst.update(queue);
+    } else {
+      queues.delete(queue.caller);
+      longestFirst.remove(queue);
+    }
   }
 
-  /** A loop, because whoever is started may leave at once: calls within calls would be as deep as the queue is long. */
-  function startWaiting(): void {
-    if (starting) return;
-    starting = true;
+  function firstOf(queue: Queue): Waiter {
+    const [retry] = queue.retries;
+    if (retry !== undefined) return retry;
+    while (queue.waiters[queue.next] === undefined) queue.next++;
+    return queue.waiters[queue.next] as Waiter;
+  }
+
+  function removeFirst(queue: Queue): void {
+    if (queue.retries.shift() === undefined) queue.next++;
+    changeLength(queue, -1);
+  }
+
+  function remove(queue: Queue, waiter: Waiter, index: number): void {
+    if (waiter.isRetry) queue.retries.splice(queue.retries.indexOf(waiter), 1);
+    else queue.waiters[index] = undefined;
+    changeLength(queue, -1);
+  }
+
+  /** A loop, since a call may end as it starts: calls within calls would be as deep as the queue is long. */
+  function resume(): void {
+    if (isStarting) return;
+    isStarting = true;
     try {
       for (const [caller, queue] of queues) {
-        if (free === 0) break;
-        const start = take(queue);
-        // Whoever has more is moved to the end, where this loop, too, will come by again.
+        if (inFlight >= maxConcurrent) break;
+        inFlight++;
+        if (!firstOf(queue).start()) {
+          inFlight--;
+          break;
+        }
+        removeFirst(queue);
+        // A caller that has more goes to the end, where this loop, too, comes by again.
         if (queues.delete(caller)) queues.set(caller, queue);
-        free--;
-        start();
       }
     } finally {
-      starting = false;
+      isStarting = false;
     }
   }
 
   return {
     get inFlight() {
-      return places - free;
+      return inFlight;
     },
-    get waiting() {
-      return waiting;
+    get queued() {
+      return queued;
     },
-    enter(caller, start) {
-      if (free > 0) {
-        free--;
-        start();
-        return;
+    get isFull() {
+      return inFlight >= maxConcurrent;
+    },
+    acquire(waiter) {
+      if (queued === 0 && inFlight < maxConcurrent) {
+        inFlight++;
+        if (waiter.start()) return undefined;
+        inFlight--;
       }
-      waiting++;
-      let queue = queues.get(caller);
-      if (queue === undefined) {
-        queue = { caller, starts: [start], next: 0, ordinal: ordinal++, position: 0 };
-        queues.set(caller, queue);
-        longestFirst.add(queue);
-      } else {
-        queue.starts.push(start);
-        longestFirst.update(queue);
+      const queue = add(waiter);
+      const index = queue.waiters.length - 1;
+      if (queued > maxQueued) {
+        const longest = longestFirst.first as Queue;
+        const evicted = firstOf(longest);
+        removeFirst(longest);
+        evicted.evict();
+        if (evicted === waiter) return undefined;
       }
-      if (waiting > queueCapacity)
-        take(longestFirst.first as Queue)(new OneNetUnreachableError('queue-full'));
+      return () => remove(queue, waiter, index);
     },
-    leave() {
-      free++;
-      startWaiting();
+    release() {
+      inFlight--;
+      resume();
     },
-    abandon(caller) {
-      const queue = queues.get(caller);
-      if (queue === undefined) return;
-      waiting -= lengthOf(queue);
-      forget(queue);
-    },
+    resume,
   };
-}
-
-function lengthOf({ starts, next }: Queue): number {
-  return starts.length - next;
 }

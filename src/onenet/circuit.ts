@@ -1,3 +1,4 @@
+import type { Verdict } from '../onenet-error.ts';
 import { createLastWords } from './last-words.ts';
 
 const OPEN_MS = 5000;
@@ -12,19 +13,17 @@ const PATIENCE_MS = 5000;
 
 export type CircuitStatus = 'closed' | 'open' | 'half-open';
 
-/** What an attempt says of OneNET's health; nothing, where the caller broke it off or this process was too late. */
-export type Verdict = 'success' | 'failure' | 'nothing';
-
 export interface Circuit {
   /** Only while it is closed do attempts go out freely; those that are let through while it is half open are probes. */
   readonly status: CircuitStatus;
+  /** Whether an attempt may go out: not while it is open, nor while it is half open and has enough probes or one of this pair. */
+  admits(pair: string): boolean;
   /**
-   * Lets an attempt through unless the circuit is open, or is half open and has enough probes or one of this pair.
+   * An attempt that it admits goes out.
    *
-   * @param pair Tells it from all others.
    * @returns What the attempt must give back with its verdict.
    */
-  enter(pair: string): number | undefined;
+  enter(pair: string): number;
   leave(pass: number, pair: string, verdict: Verdict): void;
 }
 
@@ -77,12 +76,16 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
     get status() {
       return status;
     },
-    enter(pair) {
+    admits(pair) {
       if (status !== 'closed') catchUp();
-      if (status === 'closed') return era;
-      if (status === 'open' || probes.size >= MAX_PROBES || probes.has(pair)) return undefined;
-      probes.set(pair, 'under way');
-      probedMs = now();
+      if (status === 'closed') return true;
+      return status === 'half-open' && probes.size < MAX_PROBES && !probes.has(pair);
+    },
+    enter(pair) {
+      if (status === 'half-open') {
+        probes.set(pair, 'under way');
+        probedMs = now();
+      }
       return era;
     },
     leave(pass, pair, verdict) {

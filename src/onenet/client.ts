@@ -1,36 +1,27 @@
-import {
-  type FetchOtaTasks,
-  isAbsent,
-  type OtaTaskOutcome,
-  type OtaTaskRequest,
-  type OtaTaskType,
-} from '../ota-task.ts';
+import type { AskOtaTasks, OtaTaskCall, TakeTurn } from '../ask-ota-tasks.ts';
+import { OneNetError, type Verdict } from '../onenet-error.ts';
+import { isAbsent, type OtaTaskOutcome, pairId } from '../ota-task.ts';
 import type { Authorize } from './authorization.ts';
 import type { Bulkhead } from './bulkhead.ts';
-import type { Circuit, Verdict } from './circuit.ts';
-import { decodeTaskingAnswer } from './decode.ts';
-import {
-  ERRNO_INTERNAL,
-  ERRNO_INVALID_TYPE,
-  OneNetRefusedError,
-  OneNetUnreachableError,
-  OneNetUnreadableError,
-  timeoutError,
-} from './errors.ts';
-import type { BreakOffs, Exchange, HttpAnswer } from './exchange.ts';
-import { parseRetryAfter, retryDelayMs } from './retry.ts';
+import type { Circuit } from './circuit.ts';
+import type { HttpResponse } from './connection.ts';
 import type { OneNetObserver } from './observer.ts';
 import type { RetryBudget } from './retry-budget.ts';
+import { readTaskingResponse, taskingPath } from './tasking.ts';
+import type { Transport } from './transport.ts';
 
-const TASKING_PATH = '/ota/south/tasking';
-const TYPE_PARAMETER: Readonly<Record<OtaTaskType, string>> = { FOTA: '1', SOTA: '2' };
+/** Full jitter, up to this much. Most retries are for a connection that closed as it was used; the next one is new. */
+const MAX_JITTER_MS = 100;
+const MAX_ATTEMPTS = 2;
 
 export interface OneNetClientOptions {
-  readonly exchange: Exchange;
+  readonly transport: Transport;
   readonly bulkhead: Bulkhead;
   readonly circuit: Circuit;
   readonly retryBudget: RetryBudget;
   readonly authorize: Authorize;
+  /** Where calls are limited in time as well as in number. */
+  readonly takeTurn?: TakeTurn | undefined;
   readonly observer: OneNetObserver;
   /** Milliseconds, from the clock of the callers' deadlines. */
   readonly now: () => number;
@@ -38,184 +29,134 @@ export interface OneNetClientOptions {
   readonly random: () => number;
 }
 
-/** Puts each request as one tasking call, all of them at once as far as there are places. */
-export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks {
-  const { exchange, bulkhead, circuit, retryBudget, authorize, observer, now, random } = options;
+type Result = OtaTaskOutcome | Error;
 
-  // Callbacks within, and one promise for the batch: with promises for each call, those were a quarter of its cost.
-  return (requests, requester) =>
-    new Promise((resolve) => {
-      const outcomes = new Array<OtaTaskOutcome | Error | undefined>(requests.length).fill(undefined);
-      let missing = requests.length;
-      /** What has to be broken off when nobody waits any longer; and, to the bulkhead, who asks. */
-      const underWay: BreakOffs = new Set();
-
-      if (missing === 0) finish();
-      else if (requester.ended() !== undefined) giveUp();
-      else {
-        requester.onEnd(giveUp);
-        requests.forEach((_, index) => {
-          retryBudget.countCall();
-          enter(index, false);
-        });
-      }
-
-      function finish(): void {
-        resolve(outcomes as (OtaTaskOutcome | Error)[]);
-      }
-
-      function giveUp(): void {
-        bulkhead.abandon(underWay);
-        const error =
-          requester.ended() === 'late'
-            ? timeoutError(now() - requester.endsAtMs)
-            : new OneNetUnreachableError('canceled');
-        requests.forEach((_, index) => settle(index, error));
-        for (const breakOff of [...underWay]) breakOff(error);
-      }
-
-      /** The first outcome stands: a call that was given up may still end. */
-      function settle(index: number, outcome: OtaTaskOutcome | Error): void {
-        if (outcomes[index] !== undefined) return;
-        outcomes[index] = outcome;
-        if (--missing === 0) finish();
-      }
-
-      function enter(index: number, again: boolean): void {
-        bulkhead.enter(underWay, (refused) => {
-          if (refused === undefined) attempt(index, again);
-          else settle(index, refused);
-        });
-      }
-
-      function attempt(index: number, again: boolean): void {
-        const request = requests[index] as OtaTaskRequest;
-        const pair = `${request.type}:${request.deviceId}`;
-        const pass = circuit.enter(pair);
-        if (pass === undefined) {
-          settle(index, new OneNetUnreachableError('circuit-open'));
-          bulkhead.leave();
-          return;
-        }
-        const startedMs = now();
-        const endSpan = requester.trace?.call(request, again ? 2 : 1);
-        const ended = (answer: HttpAnswer | Error): void => {
-          const outcome = answer instanceof Error ? answer : judge(answer);
-          const result = resultOf(outcome);
-          const errno = errnoOf(outcome);
-          observer.attempt(result, errno, now() - startedMs);
-          endSpan?.({ result, errno, status: 'status' in answer ? answer.status : undefined });
-          circuit.leave(pass, pair, verdictOn(outcome));
-          if (again) conclude(index, outcome, 2);
-          else concludeOrRetry(index, outcome);
-        };
-        // A probe goes on without its caller: everybody waits for what it finds.
-        const breakOffs: BreakOffs = circuit.status === 'closed' ? underWay : new Set();
-        try {
-          exchange.get(taskingPath(request), authorize(), again, breakOffs, ended, bulkhead.leave);
-        } catch (error) {
-          ended(error as Error);
-          bulkhead.leave();
-        }
-      }
-
-      /** The last that is heard of a call. */
-      function conclude(index: number, outcome: OtaTaskOutcome | Error, attempts: number): void {
-        settle(index, outcome);
-        if (!isFailure(outcome)) return;
-        const key = requests[index] as OtaTaskRequest;
-        const detail = outcome instanceof OneNetUnreadableError ? outcome.detail : undefined;
-        observer.failed({
-          key,
-          requester,
-          result: resultOf(outcome),
-          errno: errnoOf(outcome),
-          detail,
-          attempts,
-        });
-      }
-
-      function concludeOrRetry(index: number, outcome: OtaTaskOutcome | Error): void {
-        const delayMs = outcome instanceof Error ? retryDelayMs(outcome, random) : undefined;
-        if (
-          delayMs === undefined ||
-          requester.ended() !== undefined ||
-          now() + delayMs >= requester.endsAtMs ||
-          circuit.status !== 'closed' ||
-          !retryBudget.take()
-        ) {
-          conclude(index, outcome, 1);
-          return;
-        }
-        const timer = setTimeout(() => {
-          underWay.delete(breakOff);
-          // Meanwhile others may have found OneNET ill: what this call itself was told says more than that.
-          if (circuit.status !== 'closed') {
-            conclude(index, outcome, 1);
-          } else {
-            observer.retry();
-            enter(index, true);
-          }
-        }, delayMs);
-        const breakOff = (): void => clearTimeout(timer);
-        underWay.add(breakOff);
-      }
-    });
+/** Makes one tasking call for each pair, all of them at once as far as the limits allow. */
+export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
+  return (calls, onOutcome) => {
+    for (const call of calls) {
+      options.retryBudget.countCall();
+      makeCall(call, options, (result) => onOutcome(call, result));
+    }
+  };
 }
 
-/** What OneNET answered, be it an error, tells that it is alive. */
-function verdictOn(outcome: OtaTaskOutcome | Error): Verdict {
-  if (outcome instanceof OneNetRefusedError) return outcome.errno === ERRNO_INTERNAL ? 'failure' : 'success';
-  if (outcome instanceof OneNetUnreachableError) {
-    if (outcome.reason === 'canceled' || outcome.stalled) return 'nothing';
-    return outcome.reason === 'request-timeout' ? 'success' : 'failure';
+/** Makes one call, with a second attempt where that may help. Callbacks, since promises were a quarter of its cost. */
+function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (result: Result) => void): void {
+  const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
+  const pair = pairId(call);
+  let attempt = 1;
+  queue();
+
+  function queue(): void {
+    call.isQueued = true;
+    const cancel = bulkhead.acquire({ caller: call.requester, isRetry: attempt > 1, start, evict });
+    if (cancel !== undefined) call.breakOff = cancel;
   }
-  return outcome instanceof Error && !(outcome instanceof OneNetUnreadableError) ? 'nothing' : 'success';
-}
 
-/** Whether it is more than a word about the device, or than somebody who left; what is unforeseen is reported elsewhere. */
-function isFailure(outcome: OtaTaskOutcome | Error): boolean {
-  if (outcome instanceof OneNetRefusedError) return outcome.errno !== ERRNO_INVALID_TYPE;
-  if (outcome instanceof OneNetUnreachableError) return outcome.reason !== 'canceled';
-  return outcome instanceof OneNetUnreadableError;
-}
-
-/** In one word for the observer. */
-function resultOf(outcome: OtaTaskOutcome | Error): string {
-  if (outcome instanceof OneNetRefusedError) return outcome.refusal;
-  if (outcome instanceof OneNetUnreachableError) return outcome.reason;
-  if (outcome instanceof OneNetUnreadableError) return 'unreadable';
-  if (outcome instanceof Error) return 'unforeseen';
-  return isAbsent(outcome) ? 'absent' : 'task';
-}
-
-function errnoOf(outcome: OtaTaskOutcome | Error): number | undefined {
-  if (outcome instanceof Error) return outcome instanceof OneNetRefusedError ? outcome.errno : undefined;
-  return isAbsent(outcome) ? outcome.errno : 0;
-}
-
-/** Path and query of the call for a device; the id is encoded, so it can move neither host nor path. */
-export function taskingPath({ deviceId, type, withAddress }: OtaTaskRequest): string {
-  const query = `dev_id=${encodeURIComponent(deviceId)}&type=${TYPE_PARAMETER[type]}`;
-  return `${TASKING_PATH}?${query}${withAddress ? '&cdn=true' : ''}`;
-}
-
-/** The status is judged before the body; errno is read from a 200 only. */
-function judge({ status, body, retryAfter }: HttpAnswer): OtaTaskOutcome | Error {
-  if (status === 200) return decode(body);
-  if (status === 401 || status === 403) return new OneNetRefusedError('unauthorized');
-  if (status === 429) {
-    return new OneNetRefusedError('rate-limited', { retryAfterMs: parseRetryAfter(retryAfter, Date.now()) });
+  function evict(): void {
+    end(new OneNetError('queue-full'));
   }
-  if (status === 408) return new OneNetUnreachableError('request-timeout');
-  if (status >= 500) return new OneNetUnreachableError('server-error');
-  return new OneNetUnreadableError(`HTTP status ${status}`);
+
+  function start(): boolean {
+    if (!circuit.admits(pair)) {
+      end(new OneNetError('circuit-open'));
+      bulkhead.release();
+      return true;
+    }
+    if (takeTurn?.(Math.max(1, bulkhead.queued), bulkhead.resume) === false) return false;
+    call.isQueued = false;
+    send();
+    return true;
+  }
+
+  function send(): void {
+    const permit = circuit.enter(pair);
+    const startedMs = now();
+    let isUnderWay = true as boolean;
+    const endSpan = call.trace?.call(call, attempt);
+    const onEnd = (response: HttpResponse | Error): void => {
+      isUnderWay = false;
+      call.breakOff = undefined;
+      const result = response instanceof Error ? response : readTaskingResponse(response);
+      const label = labelOf(result);
+      const errno = errnoOf(result);
+      observer.attempt(label, errno, now() - startedMs);
+      endSpan?.({ result: label, errno, status: 'status' in response ? response.status : undefined });
+      circuit.leave(permit, pair, verdictOn(result));
+      retryOrEnd(result);
+    };
+    try {
+      const request = { path: taskingPath(call), authorization: authorize(), fresh: attempt > 1 };
+      const abort = transport.get(request, onEnd, bulkhead.release);
+      // A probe goes on without those who asked: everybody waits for what it finds.
+      if (isUnderWay && circuit.status === 'closed') call.breakOff = abort;
+    } catch (error) {
+      onEnd(error as Error);
+      bulkhead.release();
+    }
+  }
+
+  function retryOrEnd(result: Result): void {
+    const delayMs = attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
+    if (
+      delayMs === undefined ||
+      !call.isAwaited ||
+      now() + delayMs >= call.endsAtMs ||
+      circuit.status !== 'closed' ||
+      !retryBudget.take()
+    ) {
+      conclude(result);
+      return;
+    }
+    const timer = setTimeout(() => {
+      // Others may have found OneNET ill in the meantime: what this call itself was told says more than that.
+      if (circuit.status !== 'closed') {
+        conclude(result);
+        return;
+      }
+      attempt++;
+      observer.retry();
+      queue();
+    }, delayMs);
+    call.breakOff = () => clearTimeout(timer);
+  }
+
+  /** The end of a call that was made. */
+  function conclude(result: Result): void {
+    end(result);
+    if (result instanceof OneNetError && result.consequences.logged) {
+      observer.failed({ key: call, requester: call.requester, error: result, attempts: attempt });
+    }
+  }
+
+  function end(result: Result): void {
+    call.breakOff = undefined;
+    onResult(result);
+  }
 }
 
-function decode(body: Buffer): OtaTaskOutcome | Error {
-  try {
-    return decodeTaskingAnswer(body);
-  } catch (error) {
-    return error as Error;
-  }
+/** Milliseconds before the second attempt; undefined where that would be no better, or must not be. */
+function retryDelayMs(result: Result, random: () => number): number | undefined {
+  if (!(result instanceof OneNetError)) return undefined;
+  const { retried } = result.consequences;
+  if (retried === false || (retried === 'at-its-time' && result.retryAfterMs === undefined)) return undefined;
+  return (result.retryAfterMs ?? 0) + random() * MAX_JITTER_MS;
+}
+
+function verdictOn(result: Result): Verdict {
+  if (result instanceof OneNetError) return result.consequences.verdict;
+  return result instanceof Error ? 'nothing' : 'success';
+}
+
+/** How an attempt ended, in one word of a small fixed set. */
+function labelOf(result: Result): string {
+  if (result instanceof OneNetError) return result.reason;
+  if (result instanceof Error) return 'unforeseen';
+  return isAbsent(result) ? 'absent' : 'task';
+}
+
+function errnoOf(result: Result): number | undefined {
+  if (result instanceof Error) return result instanceof OneNetError ? result.errno : undefined;
+  return isAbsent(result) ? result.errno : 0;
 }

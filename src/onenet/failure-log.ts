@@ -15,10 +15,11 @@ const LINES_PER_SECOND = 1;
 export function createFailureLog(logger: Logger, now: () => number): (call: FailedCall) => void {
   const kinds = new Map<string, { lines: number; countedMs: number; suppressed: number }>();
 
-  return ({ key, requester, result, errno, detail, attempts }) => {
+  return ({ key, requester, error, attempts }) => {
+    const { reason, errno, detail } = error;
     const nowMs = now();
-    let kind = kinds.get(result);
-    if (kind === undefined) kinds.set(result, (kind = { lines: BURST, countedMs: nowMs, suppressed: 0 }));
+    let kind = kinds.get(reason);
+    if (kind === undefined) kinds.set(reason, (kind = { lines: BURST, countedMs: nowMs, suppressed: 0 }));
     kind.lines = Math.min(BURST, kind.lines + ((nowMs - kind.countedMs) / 1000) * LINES_PER_SECOND);
     kind.countedMs = nowMs;
     if (kind.lines < 1) {
@@ -30,7 +31,7 @@ export function createFailureLog(logger: Logger, now: () => number): (call: Fail
     kind.suppressed = 0;
     logger.warn(
       {
-        result,
+        result: reason,
         errno,
         detail,
         attempts,

@@ -1,24 +1,19 @@
-import {
-  type AskOtaTasks,
-  type FetchOtaTasks,
-  type Origin,
-  type OtaTaskCall,
-  type OtaTaskOutcome,
-  type OtaTaskRequest,
-  type OtaTaskType,
-  type Requester,
-  type RequestTrace,
-} from '../ota-task.ts';
+import type { AskOtaTasks, FetchOtaTasks, Origin, OtaTaskCall } from '../ask-ota-tasks.ts';
+import { OneNetError, timeoutError } from '../onenet-error.ts';
+import type { OtaTaskOutcome, OtaTaskRequest, OtaTaskType } from '../ota-task.ts';
+import type { Requester, RequestTrace } from '../request-scope.ts';
 
 /** How many pairs were answered from where, once for each request that asked. Failures are not in it. */
 export type AnsweredPairs = Record<Origin['source'] | 'in_flight', number>;
 
 export interface InFlightOptions {
   readonly ask: AskOtaTasks;
-  /** What becomes of a call for whoever waits no longer. */
-  readonly endedError: (reason: 'late' | 'gone', call: OtaTaskCall) => Error;
+  /** Whether calls that are queued wait for their turn within the quota. */
+  readonly isOutOfTurns: () => boolean;
   /** Is counted up. */
   readonly answered: AnsweredPairs;
+  /** Milliseconds, from the clock of the requests' deadlines. */
+  readonly now: () => number;
 }
 
 /** Those who wait for the pairs of one request. */
@@ -43,7 +38,7 @@ interface Call extends OtaTaskCall {
  * Has requests that want one pair at the same time share one call. Each waits until its own deadline; the call goes on
  * until nobody waits any longer.
  */
-export function shareInFlight({ ask, endedError, answered }: InFlightOptions): FetchOtaTasks {
+export function shareInFlight({ ask, isOutOfTurns, answered, now }: InFlightOptions): FetchOtaTasks {
   // Two levels: to make one key of type and id would cost as much as all the rest.
   const underWay: Record<OtaTaskType, Map<string, Call>> = { FOTA: new Map(), SOTA: new Map() };
 
@@ -62,6 +57,7 @@ export function shareInFlight({ ask, endedError, answered }: InFlightOptions): F
       endsAtMs: requester.endsAtMs,
       waiting,
       breakOff: undefined,
+      isQueued: false,
       outcome: undefined,
     };
     underWay[type].set(deviceId, call);
@@ -89,18 +85,24 @@ export function shareInFlight({ ask, endedError, answered }: InFlightOptions): F
     }
   }
 
+  /** What becomes of a call for a request that waits no longer. */
+  function endedError(reason: 'late' | 'gone', call: Call, { endsAtMs }: Requester): OneNetError {
+    if (reason === 'gone') return new OneNetError('canceled');
+    return call.isQueued && isOutOfTurns() ? new OneNetError('no-turn') : timeoutError(now() - endsAtMs);
+  }
+
   /** Gives a batch what is there, and errors for the rest; breaks off what nobody else waits for. */
   function leave(batch: Batch, reason: 'late' | 'gone'): void {
     if (batch.missing === 0) return;
     batch.missing = 0;
     const left = batch.calls.filter((call) => call.outcome === undefined);
-    batch.resolve(batch.calls.map((call) => call.outcome ?? endedError(reason, call)));
+    batch.resolve(batch.calls.map((call) => call.outcome ?? endedError(reason, call, batch.requester)));
     for (const call of left) {
       call.waiting.delete(batch);
       if (call.waiting.size > 0) continue;
       call.isAwaited = false;
       forget(call);
-      call.breakOff?.(endedError(reason, call));
+      call.breakOff?.(endedError(reason, call, batch.requester));
     }
   }
 

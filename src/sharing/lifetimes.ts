@@ -1,4 +1,5 @@
-import { isAbsent, type Origin, type OtaTaskOutcome, type OtaTaskRequest } from '../ota-task.ts';
+import type { Origin } from '../ask-ota-tasks.ts';
+import { isAbsent, type OtaTaskOutcome, type OtaTaskRequest } from '../ota-task.ts';
 
 /** Lives are shortened by up to this share, so that what was asked for together is not asked for together again. */
 const JITTER = 0.1;

@@ -1,12 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
-import {
-  type AskOtaTasks,
-  type Origin,
-  type OtaTaskOutcome,
-  type OtaTaskRequest,
-  pairId,
-} from '../ota-task.ts';
+import type { AskOtaTasks, Origin } from '../ask-ota-tasks.ts';
+import { type OtaTaskOutcome, type OtaTaskRequest, pairId } from '../ota-task.ts';
 import { type BeginLife, servesAddress } from './lifetimes.ts';
 
 export interface MemoryCacheOptions {

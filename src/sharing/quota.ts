@@ -1,14 +1,7 @@
+import type { TakeTurn } from '../ask-ota-tasks.ts';
+
 /** What a call that was late for its turn may make up for; calls that are rarer than that are never late by much of a turn. */
 const CATCH_UP_MS = 50;
-
-/**
- * Takes a turn for a call where there is one now.
- *
- * @param waiting How many calls would like one.
- * @param retry Called once when there may be one, if there is none now.
- * @returns Whether the call may go out.
- */
-export type TakeTurn = (waiting: number, retry: () => void) => boolean;
 
 /**
  * Spreads calls evenly over time, as the generic cell rate algorithm does: no second has more than a tenth above its

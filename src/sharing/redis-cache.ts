@@ -1,11 +1,5 @@
-import {
-  type AskOtaTasks,
-  type Origin,
-  type OtaTaskCall,
-  type OtaTaskOutcome,
-  type OtaTaskRequest,
-  pairId,
-} from '../ota-task.ts';
+import type { AskOtaTasks, Origin, OtaTaskCall } from '../ask-ota-tasks.ts';
+import { type OtaTaskOutcome, type OtaTaskRequest, pairId } from '../ota-task.ts';
 import { type BeginLife, servesAddress } from './lifetimes.ts';
 import { createScript, type RedisConnection } from './redis-connection.ts';
 import type { Seal } from './seal.ts';

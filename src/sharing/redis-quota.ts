@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
-import { createQuota, createWake, type TakeTurn } from './quota.ts';
+import type { TakeTurn } from '../ask-ota-tasks.ts';
+import { createQuota, createWake } from './quota.ts';
 import { createScript, type RedisConnection } from './redis-connection.ts';
 
 /** What a lease may cover: short, for a turn that its replica does not use is lost to all. */

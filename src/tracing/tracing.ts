@@ -9,7 +9,8 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 
-import { type DeviceTaskKey, pairId, type RequestTrace } from '../ota-task.ts';
+import { type DeviceTaskKey, pairId } from '../ota-task.ts';
+import type { RequestTrace } from '../request-scope.ts';
 import type { SpanExport } from './exporter.ts';
 
 /** The span of a whole request. */

@@ -5,7 +5,7 @@ import { createGraphQLServer } from '../../src/graphql/server.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { createLogger } from '../../src/logger.ts';
-import type { FetchOtaTasks } from '../../src/ota-task.ts';
+import type { FetchOtaTasks } from '../../src/ask-ota-tasks.ts';
 import { askEntities, devices, type LogLine, type Service } from '../service.ts';
 
 const SECRET = 'a-secret-of-the-router';

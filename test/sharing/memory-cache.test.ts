@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import type { OtaTask, OtaTaskCall, Origin } from '../../src/ota-task.ts';
+import type { Origin, OtaTaskCall } from '../../src/ask-ota-tasks.ts';
+import type { OtaTask } from '../../src/ota-task.ts';
 import { createLifetimes } from '../../src/sharing/lifetimes.ts';
 import { createMemoryCache } from '../../src/sharing/memory-cache.ts';
 import type { RecordedCall } from '../../src/simulator/simulator.ts';

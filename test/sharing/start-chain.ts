@@ -6,13 +6,9 @@ import { createCircuit } from '../../src/onenet/circuit.ts';
 import { createOneNetClient } from '../../src/onenet/client.ts';
 import { OneNetUnreachableError } from '../../src/onenet/errors.ts';
 import { createExchange } from '../../src/onenet/exchange.ts';
-import type {
-  AskOtaTasks,
-  OtaTaskOutcome,
-  OtaTaskRequest,
-  Requester,
-  RequestTrace,
-} from '../../src/ota-task.ts';
+import type { AskOtaTasks } from '../../src/ask-ota-tasks.ts';
+import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
+import type { Requester, RequestTrace } from '../../src/request-scope.ts';
 import { type AnsweredPairs, shareInFlight } from '../../src/sharing/in-flight.ts';
 import { createLifetimes } from '../../src/sharing/lifetimes.ts';
 import { createMemoryCache } from '../../src/sharing/memory-cache.ts';

@@ -7,7 +7,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { describe, expect, it } from 'vitest';
 
-import type { RequestTrace } from '../../src/ota-task.ts';
+import type { RequestTrace } from '../../src/request-scope.ts';
 import { createTracing } from '../../src/tracing/tracing.ts';
 import { createWaiter, fota, startChain, startOneNet } from './start-chain.ts';
 

@@ -1,23 +1,23 @@
 import type { Socket } from 'node:net';
 
-/** The beginning of an interim answer; 101 is none, for it ends HTTP on its connection. */
+/** The beginning of an interim response; 101 is none, for it ends HTTP on its connection. */
 const INTERIM = /^HTTP\/1\.1 1(?!01)\d\d[ \r]/;
 const SHORTEST = 'HTTP/1.1 100 ';
 const END_OF_HEAD = '\r\n\r\n';
-/** Of one interim answer: as much as undici takes of any head. */
+/** Of one interim response: as much as undici takes of any head. */
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * Keeps interim answers from whoever reads this socket: to undici a 100 that it did not ask for is the end of the
+ * Keeps interim responses from whoever reads this socket: to undici a 100 that it did not ask for is the end of the
  * connection.
  *
  * @returns To be called with each request: what is read next is the beginning of a head, as it is on a new socket.
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-15.2 for why a client must take them unasked.
  */
-export function skipInterimAnswers(socket: Socket): () => void {
+export function skipInterimResponses(socket: Socket): () => void {
   const read = socket.read.bind(socket);
   let headExpected = true;
-  /** What has come of an interim answer whose end has not. */
+  /** What has come of an interim response whose end has not. */
   let part: Buffer = NOTHING;
 
   socket.read = (size) => {
@@ -49,7 +49,7 @@ function afterInterims(bytes: Buffer): Buffer {
   return rest;
 }
 
-/** Whether the bytes begin an interim answer, or would if the right ones followed. */
+/** Whether the bytes begin an interim response, or would if the right ones followed. */
 function mayBeInterim(bytes: Buffer): boolean {
   const start = bytes.toString('latin1', 0, SHORTEST.length);
   return INTERIM.test(start + SHORTEST.slice(start.length));
