@@ -41,7 +41,6 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const exchange = createExchange({
     origin: config.onenetOrigin,
     timeoutMs: config.onenetTimeoutMs,
-    now: monotonicNow,
   });
   const bulkhead = createBulkhead({
     places: config.onenetConnections,

@@ -1,3 +1,4 @@
+import type { DeviceTaskKey } from '../ota-task.ts';
 import { createLastWords } from './last-words.ts';
 
 const OPEN_MS = 5000;
@@ -21,11 +22,10 @@ export interface Circuit {
   /**
    * Lets an attempt through unless the circuit is open, or is half open and has enough probes or one of this pair.
    *
-   * @param pair Tells it from all others.
    * @returns What the attempt must give back with its verdict.
    */
-  enter(pair: string): number | undefined;
-  leave(pass: number, pair: string, verdict: Verdict): void;
+  enter(pair: DeviceTaskKey): number | undefined;
+  leave(pass: number, pair: DeviceTaskKey, verdict: Verdict): void;
 }
 
 /**
@@ -80,16 +80,17 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
     enter(pair) {
       if (status !== 'closed') catchUp();
       if (status === 'closed') return era;
-      if (status === 'open' || probes.size >= MAX_PROBES || probes.has(pair)) return undefined;
-      probes.set(pair, 'under way');
+      const id = idOf(pair);
+      if (status === 'open' || probes.size >= MAX_PROBES || probes.has(id)) return undefined;
+      probes.set(id, 'under way');
       probedMs = now();
       return era;
     },
     leave(pass, pair, verdict) {
       if (pass !== era) return;
       if (status === 'half-open') {
-        if (verdict === 'nothing') probes.delete(pair);
-        else probes.set(pair, verdict);
+        if (verdict === 'nothing') probes.delete(idOf(pair));
+        else probes.set(idOf(pair), verdict);
         if (probesThat('success') >= MAJORITY) change('closed');
         else if (probesThat('failure') >= MAJORITY) change('open');
       } else if (verdict !== 'nothing') {
@@ -99,4 +100,8 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
       }
     },
   };
+}
+
+function idOf({ type, deviceId }: DeviceTaskKey): string {
+  return `${type}:${deviceId}`;
 }

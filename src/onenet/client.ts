@@ -15,7 +15,6 @@ import {
   OneNetRefusedError,
   OneNetUnreachableError,
   OneNetUnreadableError,
-  timeoutError,
 } from './errors.ts';
 import type { BreakOffs, Exchange, HttpAnswer } from './exchange.ts';
 import { parseRetryAfter, retryDelayMs } from './retry.ts';
@@ -24,6 +23,9 @@ import type { RetryBudget } from './retry-budget.ts';
 
 const TASKING_PATH = '/ota/south/tasking';
 const TYPE_PARAMETER: Readonly<Record<OtaTaskType, string>> = { FOTA: '1', SOTA: '2' };
+
+/** More than the event loop of a healthy process is ever late. */
+const STALL_MS = 100;
 
 export interface OneNetClientOptions {
   readonly exchange: Exchange;
@@ -66,10 +68,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 
       function giveUp(): void {
         bulkhead.abandon(underWay);
-        const error =
-          requester.ended() === 'late'
-            ? timeoutError(now() - requester.endsAtMs)
-            : new OneNetUnreachableError('canceled');
+        const error = new OneNetUnreachableError(requester.ended() === 'late' ? 'timeout' : 'canceled');
         requests.forEach((_, index) => settle(index, error));
         for (const breakOff of [...underWay]) breakOff(error);
       }
@@ -90,27 +89,31 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 
       function attempt(index: number, again: boolean): void {
         const request = requests[index] as OtaTaskRequest;
-        const pair = `${request.type}:${request.deviceId}`;
-        const pass = circuit.enter(pair);
+        const pass = circuit.enter(request);
         if (pass === undefined) {
           settle(index, new OneNetUnreachableError('circuit-open'));
           bulkhead.leave();
           return;
         }
+        const isProbe = circuit.status !== 'closed';
         const startedMs = now();
+        const dueMs = Math.min(startedMs + exchange.timeoutMs, isProbe ? Infinity : requester.endsAtMs);
         const endSpan = requester.trace?.call(request, again ? 2 : 1);
         const ended = (answer: HttpAnswer | Error): void => {
           const outcome = answer instanceof Error ? answer : judge(answer);
           const result = resultOf(outcome);
           const errno = errnoOf(outcome);
-          observer.attempt(result, errno, now() - startedMs);
+          const endedMs = now();
+          observer.attempt(result, errno, endedMs - startedMs);
           endSpan?.({ result, errno, status: 'status' in answer ? answer.status : undefined });
-          circuit.leave(pass, pair, verdictOn(outcome));
+          // Where time ran out while this process could not look for an answer, nobody knows whether there was one.
+          const isStall = result === 'timeout' && endedMs - dueMs > STALL_MS;
+          circuit.leave(pass, request, isStall ? 'nothing' : verdictOn(outcome));
           if (again) conclude(index, outcome, 2);
           else concludeOrRetry(index, outcome);
         };
         // A probe goes on without its caller: everybody waits for what it finds.
-        const breakOffs: BreakOffs = circuit.status === 'closed' ? underWay : new Set();
+        const breakOffs: BreakOffs = isProbe ? new Set() : underWay;
         try {
           exchange.get(taskingPath(request), authorize(), again, breakOffs, ended, bulkhead.leave);
         } catch (error) {
@@ -167,7 +170,7 @@ export function createOneNetClient(options: OneNetClientOptions): FetchOtaTasks 
 function verdictOn(outcome: OtaTaskOutcome | Error): Verdict {
   if (outcome instanceof OneNetRefusedError) return outcome.errno === ERRNO_INTERNAL ? 'failure' : 'success';
   if (outcome instanceof OneNetUnreachableError) {
-    if (outcome.reason === 'canceled' || outcome.stalled) return 'nothing';
+    if (outcome.reason === 'canceled') return 'nothing';
     return outcome.reason === 'request-timeout' ? 'success' : 'failure';
   }
   return outcome instanceof Error && !(outcome instanceof OneNetUnreadableError) ? 'nothing' : 'success';

@@ -24,27 +24,12 @@ export class OneNetRefusedError extends Error {
 export class OneNetUnreachableError extends Error {
   override readonly name = 'OneNetUnreachableError';
   readonly reason: UnreachableReason;
-  /** Whether this process may be to blame, because it noticed too late that the time was over. */
-  readonly stalled: boolean;
   readonly retryable = true;
 
-  constructor(reason: UnreachableReason, stalled = false) {
+  constructor(reason: UnreachableReason) {
     super(`OneNET could not be reached: ${reason}`);
     this.reason = reason;
-    this.stalled = stalled;
   }
-}
-
-/** More than the event loop of a healthy process is ever late. */
-const STALL_MS = 100;
-
-/**
- * For a call whose time is over.
- *
- * @param lateMs By how much it is.
- */
-export function timeoutError(lateMs: number): OneNetUnreachableError {
-  return new OneNetUnreachableError('timeout', lateMs > STALL_MS);
 }
 
 export type UnreachableReason =
