@@ -41,7 +41,6 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const transport = createTransport({
     origin: config.onenetOrigin,
     timeoutMs: config.onenetTimeoutMs,
-    now: monotonicNow,
   });
   const bulkhead = createBulkhead({
     maxConcurrent: config.onenetConnections,
@@ -73,7 +72,6 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     ask: askOneNet,
     isOutOfTurns: () => !bulkhead.isFull,
     answered,
-    now: monotonicNow,
   });
   const reportExport = (problem: unknown): void =>
     logger.warn({ problem: String(problem) }, 'spans cannot be exported');

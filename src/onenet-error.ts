@@ -161,15 +161,3 @@ export class OneNetError extends Error {
 export function badResponse(detail: string): OneNetError {
   return new OneNetError('bad-response', { detail });
 }
-
-/** More than the event loop of a healthy process is ever late. */
-const STALL_MS = 100;
-
-/**
- * For a call whose time is over.
- *
- * @param lateMs How long it has been over when that was noticed.
- */
-export function timeoutError(lateMs: number): OneNetError {
-  return new OneNetError(lateMs > STALL_MS ? 'stalled' : 'timeout');
-}

@@ -1,4 +1,5 @@
 import type { Verdict } from '../onenet-error.ts';
+import { type DeviceTaskKey, pairId } from '../ota-task.ts';
 import { createLastWords } from './last-words.ts';
 
 const OPEN_MS = 5000;
@@ -17,14 +18,14 @@ export interface Circuit {
   /** Only while it is closed do attempts go out freely; those that are let through while it is half open are probes. */
   readonly status: CircuitStatus;
   /** Whether an attempt may go out: not while it is open, nor while it is half open and has enough probes or one of this pair. */
-  admits(pair: string): boolean;
+  admits(pair: DeviceTaskKey): boolean;
   /**
    * An attempt that it admits goes out.
    *
    * @returns What the attempt must give back with its verdict.
    */
-  enter(pair: string): number;
-  leave(pass: number, pair: string, verdict: Verdict): void;
+  enter(pair: DeviceTaskKey): number;
+  leave(pass: number, pair: DeviceTaskKey, verdict: Verdict): void;
 }
 
 /**
@@ -79,11 +80,11 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
     admits(pair) {
       if (status !== 'closed') catchUp();
       if (status === 'closed') return true;
-      return status === 'half-open' && probes.size < MAX_PROBES && !probes.has(pair);
+      return status === 'half-open' && probes.size < MAX_PROBES && !probes.has(pairId(pair));
     },
     enter(pair) {
       if (status === 'half-open') {
-        probes.set(pair, 'under way');
+        probes.set(pairId(pair), 'under way');
         probedMs = now();
       }
       return era;
@@ -91,8 +92,8 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
     leave(pass, pair, verdict) {
       if (pass !== era) return;
       if (status === 'half-open') {
-        if (verdict === 'nothing') probes.delete(pair);
-        else probes.set(pair, verdict);
+        if (verdict === 'nothing') probes.delete(pairId(pair));
+        else probes.set(pairId(pair), verdict);
         if (probesThat('success') >= MAJORITY) change('closed');
         else if (probesThat('failure') >= MAJORITY) change('open');
       } else if (verdict !== 'nothing') {

@@ -1,6 +1,6 @@
 import type { AskOtaTasks, OtaTaskCall, TakeTurn } from '../ask-ota-tasks.ts';
 import { OneNetError, type Verdict } from '../onenet-error.ts';
-import { isAbsent, type OtaTaskOutcome, pairId } from '../ota-task.ts';
+import { isAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import type { Authorize } from './authorization.ts';
 import type { Bulkhead } from './bulkhead.ts';
 import type { Circuit } from './circuit.ts';
@@ -13,6 +13,8 @@ import type { Transport } from './transport.ts';
 /** Full jitter, up to this much. Most retries are for a connection that closed as it was used; the next one is new. */
 const MAX_JITTER_MS = 100;
 const MAX_ATTEMPTS = 2;
+/** More than the event loop of a healthy process is ever late. */
+const STALL_MS = 100;
 
 export interface OneNetClientOptions {
   readonly transport: Transport;
@@ -44,7 +46,6 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
 /** Makes one call, with a second attempt where that may help. Callbacks, since promises were a quarter of its cost. */
 function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (result: Result) => void): void {
   const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
-  const pair = pairId(call);
   let attempt = 1;
   queue();
 
@@ -59,7 +60,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
   }
 
   function start(): boolean {
-    if (!circuit.admits(pair)) {
+    if (!circuit.admits(call)) {
       end(new OneNetError('circuit-open'));
       bulkhead.release();
       return true;
@@ -71,8 +72,10 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
   }
 
   function send(): void {
-    const permit = circuit.enter(pair);
+    const permit = circuit.enter(call);
+    const isProbe = circuit.status !== 'closed';
     const startedMs = now();
+    const dueMs = Math.min(startedMs + transport.timeoutMs, isProbe ? Infinity : call.endsAtMs);
     let isUnderWay = true as boolean;
     const endSpan = call.trace?.call(call, attempt);
     const onEnd = (response: HttpResponse | Error): void => {
@@ -81,16 +84,19 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       const result = response instanceof Error ? response : readTaskingResponse(response);
       const label = labelOf(result);
       const errno = errnoOf(result);
-      observer.attempt(label, errno, now() - startedMs);
+      const endedMs = now();
+      observer.attempt(label, errno, endedMs - startedMs);
       endSpan?.({ result: label, errno, status: 'status' in response ? response.status : undefined });
-      circuit.leave(permit, pair, verdictOn(result));
+      // If time ran out while this process could not look for an answer, nobody knows whether there was one.
+      const isStall = label === 'timeout' && endedMs - dueMs > STALL_MS;
+      circuit.leave(permit, call, isStall ? 'nothing' : verdictOn(result));
       retryOrEnd(result);
     };
     try {
       const request = { path: taskingPath(call), authorization: authorize(), fresh: attempt > 1 };
       const abort = transport.get(request, onEnd, bulkhead.release);
       // A probe goes on without those who asked: everybody waits for what it finds.
-      if (isUnderWay && circuit.status === 'closed') call.breakOff = abort;
+      if (isUnderWay && !isProbe) call.breakOff = abort;
     } catch (error) {
       onEnd(error as Error);
       bulkhead.release();

@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 /** The beginning of an interim response; 101 is none, for it ends HTTP on its connection. */
 const INTERIM = /^HTTP\/1\.1 1(?!01)\d\d[ \r]/;
 const SHORTEST = 'HTTP/1.1 100 ';
+const STATUS = 'HTTP/1.1 '.length;
+const ONE = '1'.charCodeAt(0);
 const END_OF_HEAD = '\r\n\r\n';
 /** Of one interim response: as much as undici takes of any head. */
 const MAX_HEAD_BYTES = 16 * 1024;
@@ -51,6 +53,8 @@ function afterInterims(bytes: Buffer): Buffer {
 
 /** Whether the bytes begin an interim response, or would if the right ones followed. */
 function mayBeInterim(bytes: Buffer): boolean {
+  // This answers for nearly all, and costs next to nothing.
+  if (bytes.length > STATUS && bytes[STATUS] !== ONE) return false;
   const start = bytes.toString('latin1', 0, SHORTEST.length);
   return INTERIM.test(start + SHORTEST.slice(start.length));
 }

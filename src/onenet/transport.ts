@@ -12,6 +12,8 @@ const FIRST_COOLDOWN_MS = 10;
 export interface Transport {
   /** Requests under way. */
   readonly inFlight: number;
+  /** Milliseconds after which a request ends, if this process notices in time. */
+  readonly timeoutMs: number;
   /**
    * Sends one GET and collects the response.
    *
@@ -57,6 +59,7 @@ export function createTransport(options: ConnectionOptions): Transport {
     get inFlight() {
       return inFlight;
     },
+    timeoutMs: options.timeoutMs,
     get(request, onEnd, onFree) {
       inFlight++;
       const kept = idle.pop();

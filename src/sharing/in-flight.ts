@@ -1,5 +1,5 @@
 import type { AskOtaTasks, FetchOtaTasks, Origin, OtaTaskCall } from '../ask-ota-tasks.ts';
-import { OneNetError, timeoutError } from '../onenet-error.ts';
+import { OneNetError } from '../onenet-error.ts';
 import type { OtaTaskOutcome, OtaTaskRequest, OtaTaskType } from '../ota-task.ts';
 import type { Requester, RequestTrace } from '../request-scope.ts';
 
@@ -12,8 +12,6 @@ export interface InFlightOptions {
   readonly isOutOfTurns: () => boolean;
   /** Is counted up. */
   readonly answered: AnsweredPairs;
-  /** Milliseconds, from the clock of the requests' deadlines. */
-  readonly now: () => number;
 }
 
 /** Those who wait for the pairs of one request. */
@@ -38,7 +36,7 @@ interface Call extends OtaTaskCall {
  * Has requests that want one pair at the same time share one call. Each waits until its own deadline; the call goes on
  * until nobody waits any longer.
  */
-export function shareInFlight({ ask, isOutOfTurns, answered, now }: InFlightOptions): FetchOtaTasks {
+export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions): FetchOtaTasks {
   // Two levels: to make one key of type and id would cost as much as all the rest.
   const underWay: Record<OtaTaskType, Map<string, Call>> = { FOTA: new Map(), SOTA: new Map() };
 
@@ -86,9 +84,9 @@ export function shareInFlight({ ask, isOutOfTurns, answered, now }: InFlightOpti
   }
 
   /** What becomes of a call for a request that waits no longer. */
-  function endedError(reason: 'late' | 'gone', call: Call, { endsAtMs }: Requester): OneNetError {
+  function endedError(reason: 'late' | 'gone', call: Call): OneNetError {
     if (reason === 'gone') return new OneNetError('canceled');
-    return call.isQueued && isOutOfTurns() ? new OneNetError('no-turn') : timeoutError(now() - endsAtMs);
+    return call.isQueued && isOutOfTurns() ? new OneNetError('no-turn') : new OneNetError('timeout');
   }
 
   /** Gives a batch what is there, and errors for the rest; breaks off what nobody else waits for. */
@@ -96,13 +94,13 @@ export function shareInFlight({ ask, isOutOfTurns, answered, now }: InFlightOpti
     if (batch.missing === 0) return;
     batch.missing = 0;
     const left = batch.calls.filter((call) => call.outcome === undefined);
-    batch.resolve(batch.calls.map((call) => call.outcome ?? endedError(reason, call, batch.requester)));
+    batch.resolve(batch.calls.map((call) => call.outcome ?? endedError(reason, call)));
     for (const call of left) {
       call.waiting.delete(batch);
       if (call.waiting.size > 0) continue;
       call.isAwaited = false;
       forget(call);
-      call.breakOff?.(endedError(reason, call, batch.requester));
+      call.breakOff?.(endedError(reason, call));
     }
   }
 

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
 import { type CircuitStatus, createCircuit, type Verdict } from '../../src/onenet/circuit.ts';
+import type { DeviceTaskKey } from '../../src/ota-task.ts';
+
+function fota(deviceId: string): DeviceTaskKey {
+  return { deviceId, type: 'FOTA' };
+}
 
 /** A circuit with a clock that a test turns. */
 function startCircuit() {
@@ -12,8 +17,8 @@ function startCircuit() {
   );
   /** Whether an attempt for this pair was let through; it ends at once. */
   const attempt = (pair: string, verdict: Verdict): boolean => {
-    const pass = circuit.enter(pair);
-    if (pass !== undefined) circuit.leave(pass, pair, verdict);
+    const pass = circuit.enter(fota(pair));
+    if (pass !== undefined) circuit.leave(pass, fota(pair), verdict);
     return pass !== undefined;
   };
   const attempts = (count: number, prefix: string, verdict: Verdict): void => {
@@ -70,6 +75,16 @@ describe('the closed circuit', () => {
     expect(circuit.status).toBe(status);
   });
 
+  it('takes FOTA and SOTA of a device for two pairs', () => {
+    const { circuit } = startCircuit();
+    for (let i = 0; i < 10; i++)
+      for (const type of ['FOTA', 'SOTA'] as const) {
+        const pair = { deviceId: `bad${i}`, type };
+        circuit.leave(circuit.enter(pair) as number, pair, 'failure');
+      }
+    expect(circuit.status).toBe('open');
+  });
+
   it('forgets what was said ten seconds ago', () => {
     const { circuit, attempts, pass } = startCircuit();
     attempts(15, 'early', 'failure');
@@ -108,9 +123,13 @@ describe('the open circuit', () => {
 
   it('heeds no attempt that began before', () => {
     const { circuit, open, pass, attempt } = startCircuit();
-    const early = Array.from({ length: 40 }, (_, i) => [circuit.enter(`early${i}`), `early${i}`] as const);
+    const early = Array.from(
+      { length: 40 },
+      (_, i) => [circuit.enter(fota(`early${i}`)), `early${i}`] as const,
+    );
     const leave = (verdict: Verdict, from: number): void => {
-      for (const [pass_, pair] of early.slice(from, from + 20)) circuit.leave(pass_ as number, pair, verdict);
+      for (const [pass_, pair] of early.slice(from, from + 20))
+        circuit.leave(pass_ as number, fota(pair), verdict);
     };
     open();
     leave('success', 0);
@@ -129,9 +148,9 @@ describe('the half-open circuit', () => {
     circuit.open();
     circuit.pass(5000);
     const probe = (pair: string): ((verdict: Verdict) => void) => {
-      const pass = circuit.circuit.enter(pair);
+      const pass = circuit.circuit.enter(fota(pair));
       expect(pass, `a pass for ${pair}`).toBeDefined();
-      return (verdict) => circuit.circuit.leave(pass as number, pair, verdict);
+      return (verdict) => circuit.circuit.leave(pass as number, fota(pair), verdict);
     };
     return { ...circuit, probe };
   }
@@ -139,10 +158,10 @@ describe('the half-open circuit', () => {
   it('has three probes, each of another pair', () => {
     const { circuit, probe } = startHalfOpen();
     probe('a');
-    expect(circuit.enter('a')).toBeUndefined();
+    expect(circuit.enter(fota('a'))).toBeUndefined();
     probe('b');
     probe('c');
-    for (const pair of ['a', 'b', 'c', 'd']) expect(circuit.enter(pair)).toBeUndefined();
+    for (const pair of ['a', 'b', 'c', 'd']) expect(circuit.enter(fota(pair))).toBeUndefined();
     expect(circuit.status).toBe('half-open');
   });
 

@@ -30,9 +30,9 @@ export type Ask = (
 /** A client of the upstream at this origin, for as long as the test that calls this. */
 export function startClient(origin: string, settings: ClientSettings = {}): Ask {
   const { connections = 4, queueCapacity = 100, timeoutMs = 3000 } = settings;
-  const now = (): number => performance.now();
-  const exchange = createExchange({ origin, timeoutMs, now });
+  const exchange = createExchange({ origin, timeoutMs });
   onTestFinished(() => exchange.close());
+  const now = (): number => performance.now();
   const fetch = createOneNetClient({
     exchange,
     bulkhead: createBulkhead({ places: connections, queueCapacity }),
