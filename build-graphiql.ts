@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
-import { BUILD_OPTIONS } from './src/http/graphiql.ts';
+import { BUILD_OPTIONS } from './src/explorers/graphiql.ts';
 
 const DIST = new URL('dist/', import.meta.url);
 

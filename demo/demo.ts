@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import pretty from 'pino-pretty';
 
 import { createApp } from '../src/app.ts';
-import { readConfig } from '../src/config.ts';
-import { createLogger } from '../src/logger.ts';
+import { readConfig } from '../src/config/config.ts';
+import { createLogger } from '../src/observability/logger.ts';
 import { createDemoFleet } from '../src/simulator/fleet.ts';
 import { createSimulator } from '../src/simulator/simulator.ts';
 import { createDevicesServer, DEVICES_SDL } from './devices.ts';

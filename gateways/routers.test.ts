@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { parse } from 'yaml';
 
 import { gatewayConfig as hive } from '../routers/hive-gateway.config.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { askEntities, devices, post } from '../test/service.ts';
 import { type Company, refusal, SECRET, startCompany } from './company.ts';
 import { SUPERGRAPH_COMPOSERS } from './composers.ts';

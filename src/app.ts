@@ -2,21 +2,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
 
-import type { Config, Credentials, OtlpProtocol } from './config.ts';
+import type { Config, Credentials, OtlpProtocol } from './config/config.ts';
 import { createGraphQLServer } from './graphql/server.ts';
-import { createMetrics } from './http/metrics.ts';
+import { createMetrics } from './observability/metrics.ts';
 import { headersToFillIn } from './http/router-secret.ts';
 import { createHttpServer } from './http/server.ts';
 import { createReadyToken, createTokenMint, type TokenSource } from './onenet/authorization.ts';
 import { createBulkhead } from './onenet/bulkhead.ts';
 import { createCircuit } from './onenet/circuit.ts';
 import { createOneNetClient } from './onenet/client.ts';
-import { createFailureLog } from './onenet/failure-log.ts';
+import { createFailureLog } from './observability/failure-log.ts';
 import { createRetryBudget } from './onenet/retry-budget.ts';
 import { createTransport } from './onenet/transport.ts';
 import { shareInFlight } from './sharing/in-flight.ts';
-import type { SpanExport } from './tracing/exporter.ts';
-import { createTracing } from './tracing/tracing.ts';
+import type { SpanExport } from './observability/span-exporter.ts';
+import { createTracing } from './observability/tracing.ts';
 
 /** Calls that may wait for a place, for each pair that one operation may ask for. */
 const QUEUE_FACTOR = 10;
@@ -124,6 +124,6 @@ async function loadSpanExport(
   protocol: OtlpProtocol,
   onProblem: (problem: unknown) => void,
 ): Promise<SpanExport> {
-  const { createSpanExport } = await import('./tracing/exporter.ts');
+  const { createSpanExport } = await import('./observability/span-exporter.ts');
   return createSpanExport(protocol, onProblem);
 }

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 
 import { createApp } from './app.ts';
-import { type Config, readConfig } from './config.ts';
-import { createLogger } from './logger.ts';
+import { type Config, readConfig } from './config/config.ts';
+import { createLogger } from './observability/logger.ts';
 
 const config = readConfigOrExit();
 const logger = createLogger(config);

@@ -4,7 +4,7 @@ import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { startDemo } from '../demo/demo.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { scrape } from './metrics-text.ts';
 import { post, startBoth } from './service.ts';
 

@@ -1,10 +1,10 @@
 import { request } from 'undici';
 import { describe, expect, it } from 'vitest';
 
-import { readConfig } from '../src/config.ts';
-import { createLogger } from '../src/logger.ts';
+import { readConfig } from '../src/config/config.ts';
+import { createLogger } from '../src/observability/logger.ts';
 import { signToken } from '../src/onenet/authorization.ts';
-import { createFailureLog } from '../src/onenet/failure-log.ts';
+import { createFailureLog } from '../src/observability/failure-log.ts';
 import { faultByName } from './fault-by-name.ts';
 import { askEntities, CREDENTIALS, devices, type LogLine, type Service, startBoth } from './service.ts';
 

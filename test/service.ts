@@ -7,8 +7,8 @@ import { request } from 'undici';
 import { onTestFinished } from 'vitest';
 
 import { createApp } from '../src/app.ts';
-import { readConfig } from '../src/config.ts';
-import { createLogger } from '../src/logger.ts';
+import { readConfig } from '../src/config/config.ts';
+import { createLogger } from '../src/observability/logger.ts';
 import { createUniformFleet } from '../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
 

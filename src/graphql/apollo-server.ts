@@ -14,7 +14,7 @@ import type { Logger } from 'pino';
 import type { WrittenAnswer } from './answer-writer.ts';
 import type { GraphQLContext } from './context.ts';
 import { formatError, type ReportUnforeseen, reportUnforeseen } from './error-map.ts';
-import { exampleOperation } from './example-operation.ts';
+import { exampleOperation } from '../explorers/example-operation.ts';
 import type { OperationRequest } from './operation-cache.ts';
 import { RequestError } from './request-error.ts';
 

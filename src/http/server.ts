@@ -4,17 +4,17 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from 'pino';
 
 import type { GraphQLServer } from '../graphql/server.ts';
-import type { TraceRequest } from '../tracing/tracing.ts';
+import type { TraceRequest } from '../observability/tracing.ts';
 import { decompress } from './decompress.ts';
-import { serveGraphiQL } from './graphiql.ts';
+import { serveGraphiQL } from '../explorers/graphiql.ts';
 import { createGraphQLHandler } from './graphql-handler.ts';
 import { shedLoad } from './load-shedding.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from '../observability/metrics.ts';
 import { errorBody, refuse, statusOf } from './refusal.ts';
-import { followRequests } from './request-outcome.ts';
+import { followRequests } from '../observability/request-outcome.ts';
 import { createRequester, logFieldsOf, requestIdOf } from './requester.ts';
 import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
-import { answerPreflight, isStudioPreflight, shareWithStudio } from './studio-origin.ts';
+import { answerPreflight, isStudioPreflight, shareWithStudio } from '../explorers/studio-origin.ts';
 
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;

@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { createGraphQLServer } from '../../src/graphql/server.ts';
-import { createMetrics } from '../../src/http/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
 import { createHttpServer } from '../../src/http/server.ts';
-import { createLogger } from '../../src/logger.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import type { FetchOtaTasks } from '../../src/ask-ota-tasks.ts';
 import { askEntities, devices, type LogLine, type Service } from '../service.ts';
 

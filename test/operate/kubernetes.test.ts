@@ -7,7 +7,7 @@ import { Service } from 'kubernetes-models/v1';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { DRAIN_MARGIN_MS } from '../../src/http/server.ts';
 import { type Environment, launch, post } from '../service.ts';
 

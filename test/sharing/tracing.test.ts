@@ -8,7 +8,7 @@ import {
 import { describe, expect, it } from 'vitest';
 
 import type { RequestTrace } from '../../src/request-scope.ts';
-import { createTracing } from '../../src/tracing/tracing.ts';
+import { createTracing } from '../../src/observability/tracing.ts';
 import { createWaiter, fota, startChain, startOneNet } from './start-chain.ts';
 
 /** A chain of which each request has a trace of its own. */

@@ -1,6 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 
-import type { Config } from './config.ts';
+import type { Config } from '../config/config.ts';
 
 const CENSOR = '[redacted]';
 /** What a minted token is signed with, wherever it stands. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 
-import type { FailedCall } from './observer.ts';
+import type { FailedCall } from '../onenet/observer.ts';
 
 /** Lines for failures of one kind that may come at once, and how many more each second. */
 const BURST = 10;

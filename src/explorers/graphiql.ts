@@ -4,7 +4,7 @@ import { gzip } from 'node:zlib';
 
 import type { FastifyInstance } from 'fastify';
 
-import { exampleOperation } from '../graphql/example-operation.ts';
+import { exampleOperation } from './example-operation.ts';
 
 /** Rendered by the build, so that an installation for production carries neither the package nor what comes with it. */
 const PAGE_FILE = new URL('../../dist/graphiql.html', import.meta.url);

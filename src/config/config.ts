@@ -1,7 +1,7 @@
 import { type CleanedEnv, cleanEnv, EnvError, makeExactValidator } from 'envalid';
 import { levels } from 'pino';
 
-import type { SignMethod } from './onenet/authorization.ts';
+import type { SignMethod } from '../onenet/authorization.ts';
 
 export interface Config {
   readonly host: string;

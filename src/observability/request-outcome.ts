@@ -3,9 +3,9 @@ import type { Logger } from 'pino';
 
 import type { GraphQLAnswer } from '../graphql/server.ts';
 import type { RequestTrace } from '../request-scope.ts';
-import type { TracedRequest, TraceRequest } from '../tracing/tracing.ts';
+import type { TracedRequest, TraceRequest } from './tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
-import { logFieldsOf } from './requester.ts';
+import { logFieldsOf } from '../http/requester.ts';
 
 /** What is learnt of a request on the way to its answer. */
 interface Followed {

@@ -11,7 +11,7 @@ import {
 
 import { type DeviceTaskKey, pairId } from '../ota-task.ts';
 import type { RequestTrace } from '../request-scope.ts';
-import type { SpanExport } from './exporter.ts';
+import type { SpanExport } from './span-exporter.ts';
 
 /** The span of a whole request. */
 export interface TracedRequest {
