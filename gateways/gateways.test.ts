@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-import type { Fault } from '../src/simulator/simulator.ts';
+import { type Failure, FAILURES as EVERY_FAILURE, oneOfEach } from '../test/failures.ts';
 import { post } from '../test/service.ts';
 import { type Company, MAX_DEVICE_TASKS, refusal, SECRET, startCompany } from './company.ts';
 import { GATEWAYS } from './gateways.ts';
@@ -14,23 +14,9 @@ const root = mkdtempSync(join(tmpdir(), 'gateways-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const newFolder = (): string => mkdtempSync(join(root, 'gateway-'));
 
-/** What OneNET answers, and what the client is told. */
-const FAILURES: readonly (readonly [
-  deviceId: string,
-  Fault,
-  { code: string; retryable: boolean; errno?: number },
-])[] = [
-  ['wrong-type', refusal(2), { code: 'OTA_INVALID_TYPE', retryable: false, errno: 2 }],
-  ['no-task', refusal(4), { code: 'OTA_TASK_NOT_FOUND', retryable: false, errno: 4 }],
-  ['broken', refusal(7), { code: 'ONENET_INTERNAL_ERROR', retryable: true, errno: 7 }],
-  ['expired', refusal(12), { code: 'OTA_TOKEN_EXPIRED', retryable: false, errno: 12 }],
-  ['unknown', refusal(26), { code: 'ONENET_UNKNOWN_ERRNO', retryable: false, errno: 26 }],
-  ['denied', { kind: 'status', status: 401 }, { code: 'ONENET_UNAUTHORIZED', retryable: false }],
-  ['limited', { kind: 'status', status: 429 }, { code: 'ONENET_RATE_LIMITED', retryable: true }],
-  ['reset', { kind: 'reset' }, { code: 'ONENET_UNAVAILABLE', retryable: true }],
-  ['slow', { kind: 'stall' }, { code: 'ONENET_TIMEOUT', retryable: true }],
-  ['odd', { kind: 'body', body: '[]' }, { code: 'ONENET_BAD_RESPONSE', retryable: false }],
-];
+/** What OneNET does, and what the client is told. */
+const FAILURES = oneOfEach('code', EVERY_FAILURE);
+const idOf = ({ cause }: Failure): string => cause.replaceAll(/\W+/g, '-');
 
 for (const { missing } of GATEWAYS) if (missing !== undefined) console.warn(`Left out: ${missing}.`);
 
@@ -127,9 +113,9 @@ describe.each(GATEWAYS.filter(({ missing }) => missing === undefined))('$name', 
   });
 
   it('says of each failure what it was and whose, beside the data of the others', async () => {
-    const ids = ['first', ...FAILURES.map(([id]) => id), 'last'];
+    const ids = ['first', ...FAILURES.map(idOf), 'last'];
     company.own(...ids);
-    company.fail(Object.fromEntries(FAILURES));
+    company.fail(Object.fromEntries(FAILURES.map((failure) => [idOf(failure), failure.fault])));
     const body = await ask('{ devices { name otaTask(type: SOTA) { target } } }');
     expect(body.data.devices).toEqual(
       ids.map((id) => ({
@@ -146,9 +132,15 @@ describe.each(GATEWAYS.filter(({ missing }) => missing === undefined))('$name', 
     expect(told).toHaveLength(FAILURES.length);
     expect(told).toEqual(
       expect.arrayContaining(
-        FAILURES.map(([deviceId, , extensions], index) => ({
+        FAILURES.map((failure, index) => ({
           path: kind.pathHasIndex ? ['devices', index + 1, 'otaTask'] : ['devices', 'otaTask'],
-          extensions: { ...extensions, deviceId, otaType: 'SOTA' },
+          extensions: {
+            code: failure.code,
+            retryable: failure.retryable,
+            ...(failure.errno === undefined ? {} : { errno: failure.errno }),
+            deviceId: idOf(failure),
+            otaType: 'SOTA',
+          },
         })),
       ),
     );

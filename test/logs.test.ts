@@ -5,6 +5,8 @@ import { readConfig } from '../src/config/config.ts';
 import { createLogger } from '../src/observability/logger.ts';
 import { signToken } from '../src/onenet/authorization.ts';
 import { createFailureLog } from '../src/observability/failure-log.ts';
+import { OneNetError } from '../src/onenet-error.ts';
+import { byCause, FAILURES } from './failures.ts';
 import { faultByName } from './fault-by-name.ts';
 import { askEntities, CREDENTIALS, devices, type LogLine, type Service, startBoth } from './service.ts';
 
@@ -17,43 +19,53 @@ const failures = ({ log }: Service): readonly LogLine[] =>
   log.filter(({ msg }) => msg === 'call to OneNET failed');
 
 describe('a call to OneNET that fails', () => {
-  it.each([
-    ['errno-7', { result: 'errno', errno: 7, attempts: 2 }],
-    ['errno-99', { result: 'errno', errno: 99, attempts: 1 }],
-    ['status-401', { result: 'unauthorized', attempts: 1 }],
-    ['status-429', { result: 'rate-limited', attempts: 1 }],
-    ['status-500', { result: 'server-error', attempts: 2 }],
-    ['status-302', { result: 'unreadable', detail: 'HTTP status 302', attempts: 1 }],
-    ['reset-1', { result: 'connection', attempts: 2 }],
-    ['stall-1', { result: 'timeout', attempts: 1 }],
-  ])('is one line, with what went wrong and for whom: %s', async (deviceId, expected) => {
-    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '300' });
-    const headers = { 'x-request-id': 'from-the-router', traceparent: TRACEPARENT };
-    await askEntities(service, `a: ${FIELD} b: ${FIELD}`, devices(deviceId, 'd1', deviceId), headers);
-    expect(service.log).toEqual([
-      {
-        level: 40,
-        time: expect.any(Number),
-        pid: process.pid,
-        hostname: expect.any(String),
-        msg: 'call to OneNET failed',
-        deviceId,
-        otaType: 'FOTA',
-        requestId: 'from-the-router',
-        traceId: TRACE_ID,
-        ...expected,
-      },
-    ]);
-  });
+  const LOGGED = FAILURES.filter(({ code }) => code.startsWith('ONENET_'));
+  // These say how it is with a device; the others, how it is with OneNET.
+  const UNLOGGED = FAILURES.filter(({ code }) => code.startsWith('OTA_'));
 
-  it.each(['errno-4', 'errno-12', 'errno-2', 'd1'])(
+  it.each(byCause(LOGGED))(
+    'is one line, with what went wrong and for whom: %s',
+    async (_, { fault, result, errno, detail, attempts }) => {
+      const service = await startBoth(
+        { fault: ({ deviceId }) => (deviceId === 'bad' ? fault : undefined) },
+        { ONENET_TIMEOUT_MS: '500' },
+      );
+      const headers = { 'x-request-id': 'from-the-router', traceparent: TRACEPARENT };
+      await askEntities(service, `a: ${FIELD} b: ${FIELD}`, devices('bad', 'd1', 'bad'), headers);
+      expect(service.log).toEqual([
+        {
+          level: 40,
+          time: expect.any(Number),
+          pid: process.pid,
+          hostname: expect.any(String),
+          msg: 'call to OneNET failed',
+          deviceId: 'bad',
+          otaType: 'FOTA',
+          requestId: 'from-the-router',
+          traceId: TRACE_ID,
+          result,
+          errno,
+          detail,
+          attempts,
+        },
+      ]);
+    },
+  );
+
+  it.each(byCause(UNLOGGED))(
     'is none where OneNET only says how it is with a device: %s',
-    async (deviceId) => {
-      const service = await startBoth({ fault: faultByName });
-      await askEntities(service, FIELD, devices(deviceId));
+    async (_, { fault }) => {
+      const service = await startBoth({ fault: () => fault });
+      await askEntities(service, FIELD, devices('d1'));
       expect(service.log).toEqual([]);
     },
   );
+
+  it('is none where there is a task', async () => {
+    const service = await startBoth();
+    await askEntities(service, FIELD, devices('d1'));
+    expect(service.log).toEqual([]);
+  });
 
   it('is one of ten lines at most in a flood of its kind, which hides no other kind', async () => {
     const service = await startBoth({ fault: faultByName });
@@ -61,7 +73,7 @@ describe('a call to OneNET that fails', () => {
     await askEntities(service, FIELD, devices(...flood, 'status-302'));
     const results = failures(service).map(({ result }) => result);
     expect(results.filter((result) => result === 'unauthorized')).toHaveLength(10);
-    expect(results.filter((result) => result === 'unreadable')).toHaveLength(1);
+    expect(results.filter((result) => result === 'bad-response')).toHaveLength(1);
   });
 
   it('is logged again when the flood is over, with how many were not', () => {
@@ -80,9 +92,7 @@ describe('a call to OneNET that fails', () => {
           logFields: () => ({ requestId: 'r' }),
           onEnd: () => undefined,
         },
-        result: 'timeout',
-        errno: undefined,
-        detail: undefined,
+        error: new OneNetError('timeout'),
         attempts: 1,
       });
     for (let i = 0; i < 25; i++) fail();

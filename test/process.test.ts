@@ -6,8 +6,9 @@ import { setTimeout as deadline } from 'node:timers/promises';
 import { Pool, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
+import { createSimulator } from '../src/simulator/simulator.ts';
 import { createUniformFleet } from '../src/simulator/fleet.ts';
+import { httpAnswer, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
 import {
   askEntities,
   CREDENTIALS,
@@ -23,25 +24,28 @@ import {
 
 const TOKEN: Environment = { PORT: '0', ONENET_AUTHORIZATION: 'token' };
 
-/** A OneNET for as long as the test, and a promise of the moment when so many calls have reached it. */
-async function startOneNet(
-  count: number,
-  options: SimulatorOptions = {},
-): Promise<{ onenet: Simulator; arrived: Promise<void> }> {
+/** A OneNET that answers nobody until it is told to. */
+async function holdOneNet(calls: number) {
   let arrive!: () => void;
+  let release!: () => void;
   const arrived = new Promise<void>((resolve) => (arrive = resolve));
-  let calls = 0;
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    fault: () => {
-      if (++calls === count) arrive();
-      return undefined;
-    },
-    ...options,
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const { origin, connections } = await startRawUpstream(async (connection) => {
+    await connection.request();
+    if (connection.ordinal === calls) arrive();
+    await released;
+    connection.socket.write(httpAnswer(taskAnswer('1.2')));
   });
-  onTestFinished(() => onenet.close());
-  return { onenet, arrived };
+  return {
+    origin,
+    /** Resolves once so many calls have come. */
+    arrived,
+    release,
+    connections,
+    get inFlight() {
+      return connections.filter(({ socket }) => !socket.destroyed).length;
+    },
+  };
 }
 
 /** The first line of the log of which this is true, as soon as it is there. */
@@ -90,7 +94,11 @@ describe('a start', () => {
   });
 
   it('answers from OneNET', async () => {
-    const { onenet } = await startOneNet(1);
+    const onenet = await createSimulator({
+      credentials: CREDENTIALS,
+      fleet: createUniformFleet({ seed: 'test' }),
+    });
+    onTestFinished(() => onenet.close());
     const service = await startProcess({ ONENET_URL: onenet.url });
     const { body } = await askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
     expect(body).toEqual({ data: { _entities: [{ otaTask: { target: expect.any(String) } }] } });
@@ -195,8 +203,8 @@ describe('a signal to stop', () => {
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('lets all requests in flight be answered: %s', async (signal) => {
-    const { onenet, arrived } = await startOneNet(20, { latencyMs: 1000 });
-    const service = await startProcess({ ONENET_URL: onenet.url });
+    const onenet = await holdOneNet(20);
+    const service = await startProcess({ ONENET_URL: onenet.origin });
     const answers = Promise.all(
       Array.from({ length: 20 }, async (__, index) => {
         const query = entitiesQuery('otaTask(type: FOTA) { target }');
@@ -209,10 +217,11 @@ describe('a signal to stop', () => {
         return { status: statusCode, connection: headers['connection'], body: await body.json() };
       }),
     );
-    await arrived;
+    await onenet.arrived;
     service.child.kill(signal);
     await logged(service, isAbout(signal));
     expect(onenet.inFlight).toBe(20);
+    onenet.release();
     for (const answer of await answers) {
       expect(answer).toEqual({
         status: 200,
@@ -221,7 +230,7 @@ describe('a signal to stop', () => {
       });
     }
     expect(await service.exited).toBe(0);
-    expect(onenet.calls).toHaveLength(20);
+    expect(onenet.connections).toHaveLength(20);
   });
 
   it.each([
@@ -229,10 +238,10 @@ describe('a signal to stop', () => {
     ['SIGINT', 'SIGTERM'],
     ['SIGTERM', 'SIGINT'],
   ] as const)('changes nothing when it is the second: %s, %s', async (first, second) => {
-    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
-    const service = await startProcess({ ONENET_URL: onenet.url });
+    const onenet = await holdOneNet(1);
+    const service = await startProcess({ ONENET_URL: onenet.origin });
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
-    await arrived;
+    await onenet.arrived;
     service.child.kill(first);
     await logged(service, isAbout(first));
     service.child.kill(second);
@@ -241,6 +250,7 @@ describe('a signal to stop', () => {
       (line) => isAbout(second)(line) && service.log.filter(({ signal }) => signal).length === 2,
     );
     expect(onenet.inFlight).toBe(1);
+    onenet.release();
     expect((await answer).body).toEqual({
       data: { _entities: [{ otaTask: { target: expect.any(String) } }] },
     });
@@ -260,16 +270,17 @@ describe('a signal to stop', () => {
   });
 
   it('closes the listener while requests are still in flight', async () => {
-    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
-    const service = await startProcess({ ONENET_URL: onenet.url });
+    const onenet = await holdOneNet(1);
+    const service = await startProcess({ ONENET_URL: onenet.origin });
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
-    await arrived;
+    await onenet.arrived;
     service.child.kill('SIGTERM');
     // A connection that came in the moment of closing may still be answered, or reset.
     const attempt = (): Promise<unknown> =>
       statusOf(service.url, '/readyz').catch((error: unknown) => (error as { code?: string }).code);
     while ((await attempt()) !== 'ECONNREFUSED');
     expect(onenet.inFlight).toBe(1);
+    onenet.release();
     expect((await answer).status).toBe(200);
     expect(await service.exited).toBe(0);
   });
@@ -309,14 +320,15 @@ describe('a fault of the program itself', () => {
     ['an unhandled rejection', `void Promise.reject(new Error('planted'))`],
     ['a rejection that is no error', `void Promise.reject('planted')`],
   ])('is logged as fatal, and the process drains and ends with exit code 1: %s', async (_, code) => {
-    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
-    const service = await startProcess({ ...failing(code), ONENET_URL: onenet.url });
+    const onenet = await holdOneNet(1);
+    const service = await startProcess({ ...failing(code), ONENET_URL: onenet.origin });
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
-    await arrived;
+    await onenet.arrived;
     service.child.kill('SIGUSR2');
     const line = await logged(service, ({ level }) => level === 60);
     expect(JSON.stringify(line)).toContain('planted');
     expect(onenet.inFlight).toBe(1);
+    onenet.release();
     expect((await answer).body).toEqual({
       data: { _entities: [{ otaTask: { target: expect.any(String) } }] },
     });
@@ -324,13 +336,18 @@ describe('a fault of the program itself', () => {
   });
 
   it('keeps its exit code when a signal to stop came first', async () => {
-    const { onenet, arrived } = await startOneNet(1, { latencyMs: 1000 });
-    const service = await startProcess({ ...failing(`throw new Error('planted')`), ONENET_URL: onenet.url });
+    const onenet = await holdOneNet(1);
+    const service = await startProcess({
+      ...failing(`throw new Error('planted')`),
+      ONENET_URL: onenet.origin,
+    });
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
-    await arrived;
+    await onenet.arrived;
     service.child.kill('SIGTERM');
     await logged(service, isAbout('SIGTERM'));
     service.child.kill('SIGUSR2');
+    await logged(service, ({ level }) => level === 60);
+    onenet.release();
     expect((await answer).status).toBe(200);
     expect(await service.exited).toBe(1);
   });

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { request } from 'undici';
-import { onTestFinished } from 'vitest';
+import { beforeAll, onTestFinished } from 'vitest';
 
 import { createApp } from '../src/app.ts';
 import { readConfig } from '../src/config/config.ts';
@@ -34,14 +34,34 @@ export interface Service {
   readonly log: readonly LogLine[];
 }
 
+/** Decides when to stop what was started: unless told otherwise, when the test that started it has ended. */
+export type Until = (stop: () => Promise<void> | void) => void;
+
+/** Starts something before the tests of a file or suite, and stops it after them. */
+export function startOnce<T>(start: (until: Until) => Promise<T>): () => T {
+  let started: T;
+  beforeAll(async () => {
+    const stops: (() => Promise<void> | void)[] = [];
+    started = await start((stop) => void stops.unshift(stop));
+    return async () => {
+      for (const stop of stops) await stop();
+    };
+  });
+  return () => started;
+}
+
 /** The service in this process behind real HTTP, for as long as the test that calls this. */
-export async function startService(onenetUrl: string, environment: Environment = {}): Promise<Service> {
+export async function startService(
+  onenetUrl: string,
+  environment: Environment = {},
+  until: Until = onTestFinished,
+): Promise<Service> {
   const log: LogLine[] = [];
   const config = readConfig({ ...ENVIRONMENT, ONENET_URL: onenetUrl, ...environment });
   const logger = createLogger(config, { write: (line) => log.push(JSON.parse(line) as LogLine) });
   const app = await createApp(config, logger);
   const url = await app.listen();
-  onTestFinished(() => app.close());
+  until(() => app.close());
   return { url, log };
 }
 
@@ -49,14 +69,15 @@ export async function startService(onenetUrl: string, environment: Environment =
 export async function startBoth(
   options: SimulatorOptions = {},
   environment: Environment = {},
+  until: Until = onTestFinished,
 ): Promise<Service & { readonly onenet: Simulator }> {
   const onenet = await createSimulator({
     credentials: CREDENTIALS,
     fleet: createUniformFleet({ seed: 'test' }),
     ...options,
   });
-  onTestFinished(() => onenet.close());
-  return { ...(await startService(onenet.url, environment)), onenet };
+  until(() => onenet.close());
+  return { ...(await startService(onenet.url, environment, until)), onenet };
 }
 
 export interface ServiceProcess extends Service {
@@ -66,20 +87,26 @@ export interface ServiceProcess extends Service {
 }
 
 /** The built program in a process of its own; resolves once it listens. */
-export async function startProcess(environment: Environment): Promise<ServiceProcess> {
-  const { child, exited, log, listening } = launch({ ...ENVIRONMENT, ...environment });
+export async function startProcess(
+  environment: Environment,
+  until: Until = onTestFinished,
+): Promise<ServiceProcess> {
+  const { child, exited, log, listening } = launch({ ...ENVIRONMENT, ...environment }, until);
   return { child, exited, log, url: await listening };
 }
 
 /** The built program with nothing but this environment. */
-export function launch(environment: Environment): Omit<ServiceProcess, 'url'> & {
+export function launch(
+  environment: Environment,
+  until: Until = onTestFinished,
+): Omit<ServiceProcess, 'url'> & {
   readonly listening: Promise<string>;
   /** All that came on standard output, line by line. */
   readonly lines: readonly string[];
 } {
   const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
   const child = spawn(process.execPath, [main], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
+  until(() => void child.kill('SIGKILL'));
   const lines: string[] = [];
   const log: LogLine[] = [];
   const listening = new Promise<string>((resolve, reject) => {

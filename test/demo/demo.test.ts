@@ -7,18 +7,18 @@ import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { post } from '../service.ts';
+import { post, startOnce, type Until } from '../service.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What `npm run demo` runs; resolves once it has said all. */
-async function startDemo() {
+async function startDemo(until: Until = onTestFinished) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'demo/main.ts'], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'close').then(([code]) => code as number | null);
-  onTestFinished(async () => {
+  until(async () => {
     child.kill('SIGKILL');
     await exited;
   });
@@ -36,8 +36,10 @@ async function startDemo() {
 }
 
 describe('the demo', () => {
+  const running = startOnce(startDemo);
+
   it('answers its query through the gateway, and a download has the size and MD5 that were announced', async () => {
-    const demo = await startDemo();
+    const demo = running();
     const { body } = await post(
       demo.gateway,
       '{ devices { name otaTask(type: FOTA) { size md5 downloadUrl } } }',
@@ -53,7 +55,7 @@ describe('the demo', () => {
   });
 
   it('prints an address for browsers, devices to try, queries that work and a curl line', async () => {
-    const demo = await startDemo();
+    const demo = running();
     const page = await request(demo.subgraph, { headers: { accept: 'text/html' } });
     expect([page.statusCode, await page.body.text()]).toEqual([200, expect.stringContaining('<html')]);
     const graphiql = await request(/its GraphiQL\s+(\S+)/.exec(demo.output)?.[1] ?? '');

@@ -1,53 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Fault } from '../../src/simulator/simulator.ts';
+import { byCause, CANARY, FAILURES } from '../failures.ts';
 import { askEntities, devices, startBoth, startService } from '../service.ts';
 
-const errno = (number: number): Fault => ({
-  kind: 'body',
-  body: JSON.stringify({ errno: number, error: CANARY }),
-});
-const status = (code: number, headers: Record<string, string> = {}): Fault => ({
-  kind: 'status',
-  status: code,
-  headers,
-  body: CANARY,
-});
-const body = (text: string): Fault => ({ kind: 'body', body: text });
-
-/** What upstream says in its errors must be found nowhere. */
-const CANARY = 'canary-7f3a';
-
-const FAILURES: readonly [what: string, fault: Fault, code: string, retryable: boolean, errno?: number][] = [
-  ['errno 2', errno(2), 'OTA_INVALID_TYPE', false, 2],
-  ['errno 7', errno(7), 'ONENET_INTERNAL_ERROR', true, 7],
-  ['errno 1', errno(1), 'ONENET_UNKNOWN_ERRNO', false, 1],
-  ['errno 5116', errno(5116), 'ONENET_UNKNOWN_ERRNO', false, 5116],
-  ['errno -1', errno(-1), 'ONENET_UNKNOWN_ERRNO', false, -1],
-  ['HTTP 401', status(401), 'ONENET_UNAUTHORIZED', false],
-  ['HTTP 403', status(403), 'ONENET_UNAUTHORIZED', false],
-  ['HTTP 429', status(429), 'ONENET_RATE_LIMITED', true],
-  ['HTTP 408', status(408), 'ONENET_UNAVAILABLE', true],
-  ['HTTP 500', status(500), 'ONENET_UNAVAILABLE', true],
-  ['HTTP 503', status(503), 'ONENET_UNAVAILABLE', true],
-  ['HTTP 404', status(404), 'ONENET_BAD_RESPONSE', false],
-  ['HTTP 204', { kind: 'status', status: 204 }, 'ONENET_BAD_RESPONSE', false],
-  ['HTTP 302', status(302, { location: `http://127.0.0.1:9/${CANARY}` }), 'ONENET_BAD_RESPONSE', false],
-  ['a 200 with HTML', body(`<html>${CANARY}</html>`), 'ONENET_BAD_RESPONSE', false],
-  ['a 200 without data', body(`{"errno":0,"error":"${CANARY}"}`), 'ONENET_BAD_RESPONSE', false],
-  [
-    'a 500 whose body says errno 4',
-    { kind: 'status', status: 500, body: '{"errno":4}' },
-    'ONENET_UNAVAILABLE',
-    true,
-  ],
-  ['a reset connection', { kind: 'reset' }, 'ONENET_UNAVAILABLE', true],
-  ['no answer in time', { kind: 'stall' }, 'ONENET_TIMEOUT', true],
-];
-const ABSENCES: readonly [what: string, fault: Fault, code: string, errno: number, reason: string][] = [
-  ['errno 4', errno(4), 'OTA_TASK_NOT_FOUND', 4, 'NO_TASK'],
-  ['errno 12', errno(12), 'OTA_TOKEN_EXPIRED', 12, 'TOKEN_EXPIRED'],
-];
+const ERRORS = byCause(FAILURES.filter(({ absence }) => absence === undefined));
+const ABSENCES = byCause(FAILURES.filter(({ absence }) => absence !== undefined));
 
 const RESULT = '__typename ... on OtaTask { size } ... on OtaTaskAbsent { reason errno }';
 
@@ -55,14 +13,14 @@ const RESULT = '__typename ... on OtaTask { size } ... on OtaTaskAbsent { reason
 function startWithFault(fault: Fault) {
   return startBoth(
     { fault: ({ deviceId }) => (deviceId === 'bad' ? fault : undefined) },
-    { ONENET_TIMEOUT_MS: '300' },
+    { ONENET_TIMEOUT_MS: '500' },
   );
 }
 
 describe.each(['otaTask', 'otaTaskResult'])('%s', (field) => {
-  it.each(FAILURES)(
+  it.each(ERRORS)(
     'turns %s into the error of that device alone',
-    async (_, fault, code, retryable, number) => {
+    async (_, { fault, code, retryable, errno }) => {
       const service = await startWithFault(fault);
       const selection =
         field === 'otaTask' ? 'otaTask(type: SOTA) { size }' : `otaTaskResult(type: SOTA) { ${RESULT} }`;
@@ -81,7 +39,7 @@ describe.each(['otaTask', 'otaTaskResult'])('%s', (field) => {
             retryable,
             deviceId: 'bad',
             otaType: 'SOTA',
-            ...(number === undefined ? {} : { errno: number }),
+            ...(errno === undefined ? {} : { errno }),
           },
         },
       ]);
@@ -92,20 +50,20 @@ describe.each(['otaTask', 'otaTaskResult'])('%s', (field) => {
 });
 
 describe('a device without a task', () => {
-  it.each(ABSENCES)('is an error on otaTask: %s', async (_, fault, code, number) => {
+  it.each(ABSENCES)('is an error on otaTask: %s', async (_, { fault, code, errno }) => {
     const service = await startWithFault(fault);
     const { body: answer } = await askEntities(service, 'otaTask(type: FOTA) { size }', devices('bad'));
     expect(answer.data).toEqual({ _entities: [{ otaTask: null }] });
     expect(answer.errors[0].extensions).toEqual({
       code,
-      errno: number,
+      errno,
       retryable: false,
       deviceId: 'bad',
       otaType: 'FOTA',
     });
   });
 
-  it.each(ABSENCES)('is data on otaTaskResult: %s', async (_, fault, _code, number, reason) => {
+  it.each(ABSENCES)('is data on otaTaskResult: %s', async (_, { fault, absence, errno }) => {
     const service = await startWithFault(fault);
     const { body: answer } = await askEntities(
       service,
@@ -113,7 +71,7 @@ describe('a device without a task', () => {
       devices('bad'),
     );
     expect(answer).toEqual({
-      data: { _entities: [{ otaTaskResult: { __typename: 'OtaTaskAbsent', reason, errno: number } }] },
+      data: { _entities: [{ otaTaskResult: { __typename: 'OtaTaskAbsent', reason: absence, errno } }] },
     });
   });
 });
@@ -121,7 +79,7 @@ describe('a device without a task', () => {
 describe('an error', () => {
   it('has the same message for a code whatever caused it', async () => {
     const service = await startBoth({
-      fault: ({ deviceId }) => (deviceId === 'a' ? status(500) : { kind: 'reset' }),
+      fault: ({ deviceId }) => (deviceId === 'a' ? { kind: 'status', status: 500 } : { kind: 'reset' }),
     });
     const { body: answer } = await askEntities(service, 'otaTask(type: FOTA) { size }', devices('a', 'b'));
     expect(answer.errors[0].message).toBe(answer.errors[1].message);
@@ -137,7 +95,7 @@ describe('an error', () => {
   it('says what was not there by the deadline of the request, and the rest is answered', async () => {
     const service = await startBoth(
       { fault: ({ deviceId }) => (deviceId === 'bad' ? { kind: 'stall' } : undefined) },
-      { REQUEST_TIMEOUT_MS: '300' },
+      { REQUEST_TIMEOUT_MS: '500' },
     );
     const { body: answer } = await askEntities(
       service,

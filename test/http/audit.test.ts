@@ -1,7 +1,7 @@
 import { serverAudits } from 'graphql-http';
 import { describe, expect, it } from 'vitest';
 
-import { startBoth } from '../service.ts';
+import { startBoth, startOnce } from '../service.ts';
 
 /** Where this service knowingly differs from the GraphQL-over-HTTP specification's advice. */
 const NO_GET = 'operations are accepted by POST only, which no link and no image can send';
@@ -16,12 +16,13 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
 };
 
 describe('GraphQL over HTTP', () => {
+  // The audits ask for the schema.
+  const service = startOnce((until) => startBoth({}, { SANDBOX: 'true' }, until));
+
   it.each(serverAudits({ url: 'http://placeholder' }).map(({ id, name }) => [id, name]))(
     '%s: %s',
     async (id) => {
-      // The audits ask for the schema.
-      const { url } = await startBoth({}, { SANDBOX: 'true' });
-      const audit = serverAudits({ url }).find((candidate) => candidate.id === id);
+      const audit = serverAudits({ url: service().url }).find((candidate) => candidate.id === id);
       const { status } = (await audit?.fn()) ?? {};
       // An exception that is none any more is taken off the list.
       if (id in EXCEPTIONS) expect(status).not.toBe('ok');

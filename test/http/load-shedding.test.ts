@@ -4,7 +4,8 @@ import { Agent, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { scrape, valueOf } from '../metrics-text.ts';
-import { askEntities, devices, entitiesQuery, type Service, startBoth } from '../service.ts';
+import { httpAnswer, startRawUpstream, taskAnswer } from '../onenet/raw-upstream.ts';
+import { askEntities, devices, entitiesQuery, type Service, startBoth, startService } from '../service.ts';
 
 const SELECTION = 'otaTask(type: FOTA) { size }';
 
@@ -31,7 +32,7 @@ describe('a service that cannot keep up', () => {
   it('refuses operations, says so to the probe, and recovers', async () => {
     const service = await startBoth();
     // The service is in this process: what blocks this loop blocks its loop.
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < 4 && (await statusOf(service, '/readyz')) === 200; i++) {
       const until = performance.now() + 1100;
       while (performance.now() < until);
       await setImmediate();
@@ -43,12 +44,22 @@ describe('a service that cannot keep up', () => {
   }, 30_000);
 
   it('refuses more requests than it can hold, and answers those that it has', async () => {
-    let release = (): void => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
-    const service = await startBoth(
-      { latencyMs: 3000 },
-      { ONENET_CONNECTIONS: '1024', ONENET_TIMEOUT_MS: '9000' },
-    );
+    let refusals = 0;
+    let refuse!: () => void;
+    let release!: () => void;
+    const refused = new Promise<void>((resolve) => (refuse = resolve));
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const onenet = await startRawUpstream(async (connection) => {
+      for (;;) {
+        await connection.request();
+        await released;
+        connection.socket.write(httpAnswer(taskAnswer('1.2')));
+      }
+    });
+    const service = await startService(onenet.origin, {
+      ONENET_CONNECTIONS: '1024',
+      ONENET_TIMEOUT_MS: '9000',
+    });
     const agent = new Agent({ connections: 2100 });
     onTestFinished(() => agent.destroy());
     const ask = async (): Promise<number> => {
@@ -61,14 +72,20 @@ describe('a service that cannot keep up', () => {
           variables: { representations: devices('d1') },
         }),
       });
-      if (statusCode === 503) release();
+      if (statusCode === 503 && ++refusals === 50) refuse();
       await body.dump();
       return statusCode;
     };
-    const answers = Promise.all(Array.from({ length: 2050 }, ask));
-    await held;
+    const asked: Promise<number>[] = [];
+    while (asked.length < 2050) {
+      asked.push(...Array.from({ length: 50 }, ask));
+      // All at once, they would be refused because the loop lags.
+      await statusOf(service, '/livez');
+    }
+    await refused;
     await expectRefusal(service);
-    const statuses = await answers;
+    release();
+    const statuses = await Promise.all(asked);
     // A noisy machine may refuse a few more because its loop lags.
     expect(statuses.filter((status) => status === 503).length).toBeGreaterThanOrEqual(50);
     expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(1000);

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import {
@@ -41,7 +41,10 @@ async function send(
   headers: Headers = {},
   body?: string | Buffer | Readable,
 ): Promise<Exchange> {
-  const answer = await request(url, { method: method as 'GET', headers, body: body ?? null });
+  // Gone before the service stops, which would wait for a connection whose request was refused half-way.
+  const dispatcher = new Agent();
+  onTestFinished(() => dispatcher.destroy());
+  const answer = await request(url, { method: method as 'GET', headers, body: body ?? null, dispatcher });
   return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
 }
 

@@ -195,10 +195,9 @@ describe('a OneNET that checks signatures', () => {
     });
     const [outcome] = await startClientOf(onenet, authorize)([REQUEST], signal);
     expect(outcome).toMatchObject({
-      name: 'OneNetRefusedError',
-      refusal: 'unauthorized',
+      name: 'OneNetError',
+      reason: 'unauthorized',
       errno: undefined,
-      retryable: false,
     });
   });
 
@@ -214,7 +213,7 @@ describe('a OneNET that checks signatures', () => {
     const old = authorize();
     nowMs += 60_000;
     const [withOld] = await startClientOf(onenet, () => old)([REQUEST], signal);
-    expect(withOld).toMatchObject({ name: 'OneNetRefusedError', refusal: 'unauthorized' });
+    expect(withOld).toMatchObject({ name: 'OneNetError', reason: 'unauthorized' });
     const [withNew] = await startClientOf(onenet, authorize)([REQUEST], signal);
     expect(withNew).toHaveProperty('token');
   });

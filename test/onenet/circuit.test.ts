@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { type CircuitStatus, createCircuit, type Verdict } from '../../src/onenet/circuit.ts';
+import { type CircuitStatus, createCircuit } from '../../src/onenet/circuit.ts';
+import type { Verdict } from '../../src/onenet-error.ts';
 import type { DeviceTaskKey } from '../../src/ota-task.ts';
 
 function fota(deviceId: string): DeviceTaskKey {
@@ -17,9 +18,9 @@ function startCircuit() {
   );
   /** Whether an attempt for this pair was let through; it ends at once. */
   const attempt = (pair: string, verdict: Verdict): boolean => {
-    const pass = circuit.enter(fota(pair));
-    if (pass !== undefined) circuit.leave(pass, fota(pair), verdict);
-    return pass !== undefined;
+    if (!circuit.admits(fota(pair))) return false;
+    circuit.leave(circuit.enter(fota(pair)), fota(pair), verdict);
+    return true;
   };
   const attempts = (count: number, prefix: string, verdict: Verdict): void => {
     for (let i = 0; i < count; i++) attempt(`${prefix}${i}`, verdict);
@@ -80,7 +81,7 @@ describe('the closed circuit', () => {
     for (let i = 0; i < 10; i++)
       for (const type of ['FOTA', 'SOTA'] as const) {
         const pair = { deviceId: `bad${i}`, type };
-        circuit.leave(circuit.enter(pair) as number, pair, 'failure');
+        circuit.leave(circuit.enter(pair), pair, 'failure');
       }
     expect(circuit.status).toBe('open');
   });
@@ -128,8 +129,7 @@ describe('the open circuit', () => {
       (_, i) => [circuit.enter(fota(`early${i}`)), `early${i}`] as const,
     );
     const leave = (verdict: Verdict, from: number): void => {
-      for (const [pass_, pair] of early.slice(from, from + 20))
-        circuit.leave(pass_ as number, fota(pair), verdict);
+      for (const [pass_, pair] of early.slice(from, from + 20)) circuit.leave(pass_, fota(pair), verdict);
     };
     open();
     leave('success', 0);
@@ -148,9 +148,9 @@ describe('the half-open circuit', () => {
     circuit.open();
     circuit.pass(5000);
     const probe = (pair: string): ((verdict: Verdict) => void) => {
-      const pass = circuit.circuit.enter(fota(pair));
-      expect(pass, `a pass for ${pair}`).toBeDefined();
-      return (verdict) => circuit.circuit.leave(pass as number, fota(pair), verdict);
+      expect(circuit.circuit.admits(fota(pair)), pair).toBe(true);
+      const permit = circuit.circuit.enter(fota(pair));
+      return (verdict) => circuit.circuit.leave(permit, fota(pair), verdict);
     };
     return { ...circuit, probe };
   }
@@ -158,10 +158,10 @@ describe('the half-open circuit', () => {
   it('has three probes, each of another pair', () => {
     const { circuit, probe } = startHalfOpen();
     probe('a');
-    expect(circuit.enter(fota('a'))).toBeUndefined();
+    expect(circuit.admits(fota('a'))).toBe(false);
     probe('b');
     probe('c');
-    for (const pair of ['a', 'b', 'c', 'd']) expect(circuit.enter(fota(pair))).toBeUndefined();
+    for (const pair of ['a', 'b', 'c', 'd']) expect(circuit.admits(fota(pair))).toBe(false);
     expect(circuit.status).toBe('half-open');
   });
 

@@ -7,10 +7,12 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { taskingPath } from '../../src/onenet/client.ts';
+import { taskingPath } from '../../src/onenet/tasking.ts';
 import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
+import { createRetryBudget } from '../../src/onenet/retry-budget.ts';
 import { createUniformFleet } from '../../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
+import { byCause, type Failure, FAILURES, type WireFailure, WIRE_FAILURES } from '../failures.ts';
 import { httpAnswer, type RawConnection, startRawUpstream, taskAnswer } from './raw-upstream.ts';
 import { SELF_SIGNED } from './self-signed.ts';
 import { type Ask, AUTHORIZATION, startClient } from './start-client.ts';
@@ -18,6 +20,8 @@ import { type Ask, AUTHORIZATION, startClient } from './start-client.ts';
 function fota(...deviceIds: readonly string[]): OtaTaskRequest[] {
   return deviceIds.map((deviceId) => ({ deviceId, type: 'FOTA', withAddress: false }));
 }
+
+const now = (): number => performance.now();
 
 /** A signal that nobody gives. */
 function never(): AbortSignal {
@@ -53,14 +57,20 @@ function chunked(...chunks: readonly string[]): string {
   return chunks.map((chunk) => `${Buffer.byteLength(chunk).toString(16)}\r\n${chunk}\r\n`).join('');
 }
 
-const unauthorized = { name: 'OneNetRefusedError', refusal: 'unauthorized', retryable: false };
-const rateLimited = { name: 'OneNetRefusedError', refusal: 'rate-limited', retryable: true };
-const serverError = { name: 'OneNetUnreachableError', reason: 'server-error', retryable: true };
-const connectionFailed = { name: 'OneNetUnreachableError', reason: 'connection', retryable: true };
-const timedOut = { name: 'OneNetUnreachableError', reason: 'timeout', retryable: true };
-const canceled = { name: 'OneNetUnreachableError', reason: 'canceled', retryable: true };
-const queueFull = { name: 'OneNetUnreachableError', reason: 'queue-full', retryable: true };
-const unreadable = { name: 'OneNetUnreadableError', retryable: false };
+const unauthorized = { name: 'OneNetError', reason: 'unauthorized' };
+const rateLimited = { name: 'OneNetError', reason: 'rate-limited' };
+const serverError = { name: 'OneNetError', reason: 'server-error' };
+const connectionFailed = { name: 'OneNetError', reason: 'connection' };
+const timedOut = { name: 'OneNetError', reason: 'timeout' };
+const canceled = { name: 'OneNetError', reason: 'canceled' };
+const queueFull = { name: 'OneNetError', reason: 'queue-full' };
+const unreadable = { name: 'OneNetError', reason: 'bad-response' };
+
+/** What the client makes of a failure. */
+function outcomeOf({ result, errno, detail, retryable, absence }: Failure | WireFailure): object {
+  if (result === 'absent') return { reason: absence, errno };
+  return { name: 'OneNetError', reason: result, errno, detail, consequences: { retryable } };
+}
 
 describe('the path of a tasking call', () => {
   it.each([
@@ -161,19 +171,20 @@ describe('a call', () => {
     expect(asked.sort()).toEqual(['007,1,', '007,2,true', '7,1,']);
   });
 
-  it.each([
-    ['a task', { errno: 0, data: JSON.parse(taskAnswer('1.2')).data }, { target: '1.2' }],
-    ['errno 2', { errno: 2 }, { name: 'OneNetRefusedError', errno: 2, retryable: false }],
-    ['errno 4', { errno: 4 }, { reason: 'NO_TASK', errno: 4 }],
-    ['errno 7', { errno: 7 }, { name: 'OneNetRefusedError', errno: 7, retryable: true }],
-    ['errno 12', { errno: 12 }, { reason: 'TOKEN_EXPIRED', errno: 12 }],
-    ['errno 5116', { errno: 5116 }, { name: 'OneNetRefusedError', errno: 5116, retryable: false }],
-    ['a captive portal', '<html>Sign in</html>', unreadable],
-    ['nothing', '', unreadable],
-  ])('that brings %s gives it', async (_, answer, expected) => {
-    const body = typeof answer === 'string' ? answer : JSON.stringify(answer);
-    const upstream = await startRawUpstream(answerAll(httpAnswer(body)));
-    expect(await askOne(startClient(upstream.origin))).toMatchObject(expected);
+  it.each(byCause(FAILURES))(
+    'that ends in %s says so after as many attempts as may help',
+    async (_, failure) => {
+      const onenet = await startSimulator({ fault: () => failure.fault });
+      const fetch = startClient(onenet.url, { timeoutMs: 300, retryBudget: createRetryBudget(now) });
+      const [outcome] = await fetch(fota('6523'), never(), now() + 10_000);
+      expect(outcome).toMatchObject(outcomeOf(failure));
+      expect(onenet.calls).toHaveLength(failure.attempts);
+    },
+  );
+
+  it('that brings a task gives it', async () => {
+    const upstream = await startRawUpstream(answerAll(httpAnswer(taskAnswer('1.2'))));
+    expect(await askOne(startClient(upstream.origin))).toMatchObject({ target: '1.2' });
   });
 
   it.each([
@@ -538,7 +549,7 @@ describe('an upstream that is not there', () => {
     onTestFinished(() => void server.close());
     const { port } = server.address() as AddressInfo;
     expect(await askOne(startClient(`https://127.0.0.1:${port}`))).toMatchObject({
-      name: 'OneNetUnreachableError',
+      name: 'OneNetError',
       reason: 'certificate',
     });
   });
@@ -550,6 +561,22 @@ describe('an upstream that is not there', () => {
     const fetch = startClient(upstream.origin.replace('http:', 'https:'));
     expect(await askOne(fetch)).toMatchObject(connectionFailed);
   });
+});
+
+describe('an upstream that fails each time', () => {
+  it.each(byCause(WIRE_FAILURES))(
+    '%s: it is asked as often as it may help, and its connections are dropped',
+    async (_, failure) => {
+      const upstream = await startRawUpstream(async (connection) => {
+        await connection.request();
+        await failure.behave(connection);
+      });
+      const fetch = startClient(upstream.origin, { timeoutMs: 300, retryBudget: createRetryBudget(now) });
+      expect(await askOne(fetch)).toMatchObject(outcomeOf(failure));
+      await Promise.all(upstream.connections.map(({ closed }) => closed));
+      expect(upstream.connections).toHaveLength(failure.attempts);
+    },
+  );
 });
 
 describe('an upstream that takes too long', () => {
@@ -846,7 +873,10 @@ describe('the load on OneNET', () => {
     const onenet = await startSimulator({ latencyMs: 10 });
     const fetch = startClient(onenet.url, { connections: 5 });
     const ids = Array.from({ length: 30 }, (_, index) => `${index}`);
-    await Promise.all([fetch(fota(...ids), never()), fetch(fota(...ids), never())]);
+    await Promise.all([
+      fetch(fota(...ids), never()),
+      fetch(fota(...ids.map((id) => `other-${id}`)), never()),
+    ]);
     expect(onenet.calls).toHaveLength(60);
     expect(onenet.mostInFlight).toBe(5);
   });

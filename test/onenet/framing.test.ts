@@ -9,8 +9,8 @@ const LENGTH = BODY.length;
 const ANSWER = httpAnswer(BODY).toString();
 const CHUNKED = `${LENGTH.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`;
 
-const unreadable = { name: 'OneNetUnreadableError' };
-const connectionFailed = { name: 'OneNetUnreachableError', reason: 'connection' };
+const unreadable = { name: 'OneNetError', reason: 'bad-response' };
+const connectionFailed = { name: 'OneNetError', reason: 'connection' };
 
 /** What becomes of a call that is answered with these bytes, piece by piece. */
 async function ask(

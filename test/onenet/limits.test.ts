@@ -23,7 +23,7 @@ describe('a string of a task', () => {
   it.each(['target', 'token', 'md5', 'ipPort'])('is unreadable beyond 1024 characters: %s', (field) => {
     for (const length of [1025, 60_000])
       expect(() => decodeTaskingAnswer(answer(field, 'x'.repeat(length)))).toThrow(
-        expect.objectContaining({ name: 'OneNetUnreadableError', retryable: false }),
+        expect.objectContaining({ name: 'OneNetError', reason: 'bad-response' }),
       );
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { parseRetryAfter } from '../../src/onenet/retry.ts';
+import { parseRetryAfter } from '../../src/onenet/retry-after.ts';
 import { createRetryBudget } from '../../src/onenet/retry-budget.ts';
 
 describe('the time that Retry-After names', () => {

@@ -3,9 +3,10 @@ import { onTestFinished } from 'vitest';
 import { createBulkhead } from '../../src/onenet/bulkhead.ts';
 import { createCircuit } from '../../src/onenet/circuit.ts';
 import { createOneNetClient } from '../../src/onenet/client.ts';
-import { createExchange } from '../../src/onenet/exchange.ts';
 import type { RetryBudget } from '../../src/onenet/retry-budget.ts';
+import { createTransport } from '../../src/onenet/transport.ts';
 import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
+import { shareInFlight } from '../../src/sharing/in-flight.ts';
 
 export const AUTHORIZATION =
   'version=2018-10-31&res=products%2F123123&et=1537255523&method=md5&sign=M3jB6jcSNUuGcvW3';
@@ -30,12 +31,12 @@ export type Ask = (
 /** A client of the upstream at this origin, for as long as the test that calls this. */
 export function startClient(origin: string, settings: ClientSettings = {}): Ask {
   const { connections = 4, queueCapacity = 100, timeoutMs = 3000 } = settings;
-  const exchange = createExchange({ origin, timeoutMs });
-  onTestFinished(() => exchange.close());
+  const transport = createTransport({ origin, timeoutMs });
+  onTestFinished(() => transport.close());
   const now = (): number => performance.now();
-  const fetch = createOneNetClient({
-    exchange,
-    bulkhead: createBulkhead({ places: connections, queueCapacity }),
+  const ask = createOneNetClient({
+    transport,
+    bulkhead: createBulkhead({ maxConcurrent: connections, maxQueued: queueCapacity }),
     circuit: createCircuit(now, () => undefined),
     retryBudget: settings.retryBudget ?? { countCall: () => undefined, take: () => false },
     authorize: settings.authorize ?? (() => AUTHORIZATION),
@@ -43,6 +44,8 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
     now,
     random: Math.random,
   });
+  const answered = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
+  const fetch = shareInFlight({ ask, answered, isOutOfTurns: () => false });
   return (requests, signal, endsAtMs = Infinity) =>
     fetch(requests, {
       endsAtMs,

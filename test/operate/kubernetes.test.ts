@@ -9,7 +9,7 @@ import { parseAllDocuments } from 'yaml';
 
 import { readConfig } from '../../src/config/config.ts';
 import { DRAIN_MARGIN_MS } from '../../src/http/server.ts';
-import { type Environment, launch, post } from '../service.ts';
+import { type Environment, launch, post, startOnce } from '../service.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 
@@ -186,11 +186,12 @@ describe('the end of a pod', () => {
 });
 
 describe('a running container', () => {
+  const url = startOnce((until) => launch({ ...environment, PORT: '0' }, until).listening);
+
   it.each(['startupProbe', 'livenessProbe', 'readinessProbe'])('passes its %s', async (probe) => {
     const { httpGet } = container[probe];
     expect(httpGet.port).toBe(port.name);
-    const { listening } = launch({ ...environment, PORT: '0' });
-    expect((await fetch(new URL(httpGet.path, await listening))).status).toBe(200);
+    expect((await fetch(new URL(httpGet.path, url()))).status).toBe(200);
   });
 
   it('is not ready, but alive, while it drains', async () => {
@@ -213,8 +214,7 @@ describe('a running container', () => {
   });
 
   it('shows its metrics where the annotations say', async () => {
-    const { listening } = launch({ ...environment, PORT: '0' });
-    const metrics = await fetch(new URL(pod.metadata.annotations['prometheus.io/path'], await listening));
+    const metrics = await fetch(new URL(pod.metadata.annotations['prometheus.io/path'], url()));
     expect(await metrics.text()).toContain('onenet_ota_');
   });
 });

@@ -3,13 +3,23 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 
 import { faultByName } from '../fault-by-name.ts';
 import { type Sample, scrape, valueOf } from '../metrics-text.ts';
 import { SELF_SIGNED } from '../onenet/self-signed.ts';
-import { askEntities, devices, entitiesQuery, launch, post, startBoth, startService } from '../service.ts';
+import {
+  askEntities,
+  devices,
+  entitiesQuery,
+  launch,
+  post,
+  startBoth,
+  startOnce,
+  startService,
+  type Until,
+} from '../service.ts';
 import { parsePromQL, type Query } from './promql.ts';
 
 interface Dashboard {
@@ -42,10 +52,12 @@ const ruleQueries = rules.map(({ expr }) => parsePromQL(expr));
 /** What Prometheus itself puts on every sample. */
 const TARGET_LABELS: readonly string[] = ['job', 'instance'];
 
+const WAIT = { timeout: 5000 };
+
 /** What services show that have met everything that can happen to a call. */
-async function samplesAfterTraffic(): Promise<Sample[]> {
+async function samplesAfterTraffic(until: Until): Promise<Sample[]> {
   const field = 'otaTask(type: FOTA) { size }';
-  const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '300' });
+  const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '300' }, until);
   const statuses = ['401', '408', '429', '500', '302'].map((status) => `status-${status}`);
   const ids = ['d1', 'errno-4', 'errno-2', 'stall-1', 'reset-1', ...statuses];
   await askEntities(service, field, devices(...ids));
@@ -61,24 +73,31 @@ async function samplesAfterTraffic(): Promise<Sample[]> {
     }),
     signal: client.signal,
   });
-  await expect.poll(() => service.onenet.calls.at(-1)?.deviceId).toBe('stall-2');
+  await vi.waitFor(() => expect(service.onenet.calls.at(-1)?.deviceId).toBe('stall-2'), WAIT);
   client.abort();
   await expect(left).rejects.toThrow();
   const aborted = { outcome: 'aborted' };
-  await expect
-    .poll(async () => valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', aborted))
-    .toBe(1);
+  await vi.waitFor(async () => {
+    const count = valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', aborted);
+    expect(count).toBe(1);
+  }, WAIT);
 
   const impostor = createServer(SELF_SIGNED).listen(0, '127.0.0.1');
-  onTestFinished(() => void impostor.close());
+  until(() => void impostor.close());
   await once(impostor, 'listening');
-  const misled = await startService(`https://127.0.0.1:${(impostor.address() as AddressInfo).port}`);
+  const misled = await startService(
+    `https://127.0.0.1:${(impostor.address() as AddressInfo).port}`,
+    {},
+    until,
+  );
   await askEntities(misled, field, devices('d1'));
 
-  const { listening } = launch({ PORT: '0', ONENET_AUTHORIZATION: 'et=1900000000' });
+  const { listening } = launch({ PORT: '0', ONENET_AUTHORIZATION: 'et=1900000000' }, until);
   const scrapes = [service, misled, { url: await listening }].map((each) => scrape(each));
   return (await Promise.all(scrapes)).flat();
 }
+
+const samples = startOnce(samplesAfterTraffic);
 
 /** All that a query expects of the samples and does not find. */
 function missingIn(samples: readonly Sample[], { selectors, groupedBy }: Query): string[] {
@@ -97,17 +116,16 @@ function missingIn(samples: readonly Sample[], { selectors, groupedBy }: Query):
 }
 
 describe('the dashboard', () => {
-  it('asks for nothing that the service does not show', async () => {
-    const samples = await samplesAfterTraffic();
+  it('asks for nothing that the service does not show', () => {
     expect(panelQueries.length).toBeGreaterThan(10);
-    expect(panelQueries.flatMap((query) => missingIn(samples, query))).toEqual([]);
+    expect(panelQueries.flatMap((query) => missingIn(samples(), query))).toEqual([]);
   });
 
-  it('shows every metric of its own that the service has', async () => {
+  it('shows every metric of its own that the service has', () => {
     const asked = new Set(panelQueries.flatMap(({ selectors }) => selectors.map(({ metric }) => metric)));
     const family = (name: string): string => name.replace(/_(?:bucket|count|sum)$/, '');
     const shown = new Set([...asked].map(family));
-    const names = (await samplesAfterTraffic()).map(({ name }) => family(name));
+    const names = samples().map(({ name }) => family(name));
     const own = new Set(names.filter((name) => name.startsWith('onenet_ota_')));
     expect([...own].filter((name) => !shown.has(name))).toEqual([]);
   });
@@ -138,9 +156,8 @@ describe('the alerts', () => {
     }
   });
 
-  it('ask for nothing that the service does not show', async () => {
-    const samples = await samplesAfterTraffic();
-    expect(ruleQueries.flatMap((query) => missingIn(samples, query))).toEqual([]);
+  it('ask for nothing that the service does not show', () => {
+    expect(ruleQueries.flatMap((query) => missingIn(samples(), query))).toEqual([]);
   });
 
   it('tell which job they are about', () => {

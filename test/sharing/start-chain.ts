@@ -4,8 +4,7 @@ import { createTokenMint } from '../../src/onenet/authorization.ts';
 import { createBulkhead } from '../../src/onenet/bulkhead.ts';
 import { createCircuit } from '../../src/onenet/circuit.ts';
 import { createOneNetClient } from '../../src/onenet/client.ts';
-import { OneNetUnreachableError } from '../../src/onenet/errors.ts';
-import { createExchange } from '../../src/onenet/exchange.ts';
+import { createTransport } from '../../src/onenet/transport.ts';
 import type { AskOtaTasks } from '../../src/ask-ota-tasks.ts';
 import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
 import type { Requester, RequestTrace } from '../../src/request-scope.ts';
@@ -68,7 +67,7 @@ export async function startChain(onenet: Simulator, options: ChainOptions = {}):
   const fetch = shareInFlight({
     ask,
     answered,
-    endedError: (reason) => new OneNetUnreachableError(reason === 'late' ? 'timeout' : 'canceled'),
+    isOutOfTurns: () => false,
   });
   return {
     ask: (requests, waiter = createWaiter()) => fetch(requests, waiter),
@@ -95,11 +94,11 @@ export function available(redis: RedisConnection): Promise<void> {
 }
 
 function startClient(onenet: Simulator, connections = 64): AskOtaTasks {
-  const exchange = createExchange({ origin: onenet.url, timeoutMs: 10_000 });
-  onTestFinished(() => exchange.close());
-  const fetch = createOneNetClient({
-    exchange,
-    bulkhead: createBulkhead({ places: connections, queueCapacity: 10_000 }),
+  const transport = createTransport({ origin: onenet.url, timeoutMs: 10_000 });
+  onTestFinished(() => transport.close());
+  return createOneNetClient({
+    transport,
+    bulkhead: createBulkhead({ maxConcurrent: connections, maxQueued: 10_000 }),
     circuit: createCircuit(now, () => undefined),
     retryBudget: { countCall: () => undefined, take: () => false },
     authorize: createTokenMint({ ...CREDENTIALS, method: 'sha256', ttlSeconds: 3600, now: Date.now })
@@ -108,25 +107,6 @@ function startClient(onenet: Simulator, connections = 64): AskOtaTasks {
     now,
     random: Math.random,
   });
-  // A batch of its own for each call, until the client itself has the shape of the chain.
-  return (calls, onOutcome) => {
-    for (const call of calls) {
-      let reason: Error | undefined;
-      const requester: Requester = {
-        endsAtMs: call.endsAtMs,
-        ended: () => (reason === undefined ? undefined : 'gone'),
-        logFields: () => call.requester.logFields(),
-        trace: call.trace,
-        onEnd(callback) {
-          call.breakOff = (error) => {
-            reason = error;
-            callback();
-          };
-        },
-      };
-      void fetch([call], requester).then(([outcome]) => onOutcome(call, outcome as OtaTaskOutcome | Error));
-    }
-  };
 }
 
 /** Waits until told otherwise. */

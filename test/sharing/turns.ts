@@ -1,4 +1,4 @@
-import type { TakeTurn } from '../../src/sharing/quota.ts';
+import type { TakeTurn } from '../../src/ask-ota-tasks.ts';
 
 /** Takes turns as fast as they are given until the time is over; resolves to when each was given. */
 export function takeTurnsFor(ms: number, takeTurn: TakeTurn, waiting = 1000): Promise<number[]> {

@@ -1,0 +1,57 @@
+import { type Bulkhead, type Caller, createBulkhead } from '../../src/onenet/bulkhead.ts';
+
+export interface TestBulkhead extends Pick<Bulkhead, 'release' | 'resume'> {
+  readonly bulkhead: Bulkhead;
+  /** The calls that were started, in that order. */
+  readonly started: string[];
+  readonly evicted: string[];
+  readonly acquire: (caller: Caller, ...names: readonly string[]) => void;
+  /** A second attempt. */
+  readonly retry: (caller: Caller, name: string) => void;
+  /** Removes all that this caller has waiting. */
+  readonly cancel: (caller: Caller) => void;
+}
+
+/** @param isAllowed Whether a call may start although a place is free. */
+export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed = () => true): TestBulkhead {
+  const bulkhead = createBulkhead({ maxConcurrent, maxQueued });
+  const started: string[] = [];
+  const evicted: string[] = [];
+  const waiting = new Map<Caller, Map<string, () => void>>();
+
+  function acquire(caller: Caller, name: string, isRetry: boolean): void {
+    const ofCaller = waiting.get(caller) ?? new Map<string, () => void>();
+    waiting.set(caller, ofCaller);
+    const cancel = bulkhead.acquire({
+      caller,
+      isRetry,
+      start() {
+        if (!isAllowed()) return false;
+        ofCaller.delete(name);
+        started.push(name);
+        return true;
+      },
+      evict() {
+        ofCaller.delete(name);
+        evicted.push(name);
+      },
+    });
+    if (cancel !== undefined) ofCaller.set(name, cancel);
+  }
+
+  return {
+    bulkhead,
+    started,
+    evicted,
+    release: bulkhead.release,
+    resume: bulkhead.resume,
+    acquire(caller, ...names) {
+      for (const name of names) acquire(caller, name, false);
+    },
+    retry: (caller, name) => acquire(caller, name, true),
+    cancel(caller) {
+      for (const cancel of waiting.get(caller)?.values() ?? []) cancel();
+      waiting.delete(caller);
+    },
+  };
+}
