@@ -1,7 +1,20 @@
 import { readFileSync } from 'node:fs';
 
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { type GraphQLFieldResolver, type GraphQLSchema, parse } from 'graphql';
+import {
+  type ASTVisitFn,
+  type ConstDirectiveNode,
+  type DocumentNode,
+  type FieldDefinitionNode,
+  type GraphQLFieldResolver,
+  type GraphQLSchema,
+  Kind,
+  parse,
+  parseConstValue,
+  parseType,
+  print,
+  visit,
+} from 'graphql';
 
 import type { GraphQLContext } from './context.ts';
 import { resolveEntities } from './entities.ts';
@@ -9,11 +22,105 @@ import { resolvers } from './resolvers.ts';
 
 const SCHEMA_FILE = new URL('../../schema.graphql', import.meta.url);
 
-/** The executable subgraph schema of the file `schema.graphql`. */
-export function createSchema(): GraphQLSchema {
-  const schema = buildSubgraphSchema({ typeDefs: parse(readFileSync(SCHEMA_FILE, 'utf8')), resolvers });
+/** What a deployment chooses of its schema. */
+export interface SchemaOptions {
+  /** The field of a device, owned by another subgraph, that tells its product; undefined where there is only one. */
+  readonly productField: { readonly name: string; readonly isNonNull: boolean } | undefined;
+  /** What the router is to demand, all of it, of whoever asks for a task's secret fields. */
+  readonly secretFieldScopes: readonly string[] | undefined;
+}
+
+/** The schema as text: the file `schema.graphql` to the letter, unless the options make another of it. */
+export function schemaText({ productField, secretFieldScopes }: SchemaOptions): string {
+  const text = readFileSync(SCHEMA_FILE, 'utf8');
+  if (productField === undefined && secretFieldScopes === undefined) return text;
+  let document = parse(text);
+  if (productField !== undefined) document = requireProduct(document, productField);
+  if (secretFieldScopes !== undefined) document = requireScopes(document, secretFieldScopes);
+  return `${print(document)}\n`;
+}
+
+/** The executable subgraph schema. */
+export function createSchema(options: SchemaOptions): GraphQLSchema {
+  const schema = buildSubgraphSchema({ typeDefs: parse(schemaText(options)), resolvers });
   const entities = schema.getQueryType()?.getFields()['_entities'];
   if (entities === undefined) throw new Error('the subgraph schema has no _entities field');
   entities.resolve = resolveEntities as GraphQLFieldResolver<unknown, GraphQLContext>;
   return schema;
+}
+
+/** Has the router send the product of each device along with its id. */
+function requireProduct(
+  document: DocumentNode,
+  { name, isNonNull }: NonNullable<SchemaOptions['productField']>,
+): DocumentNode {
+  const field: FieldDefinitionNode = {
+    kind: Kind.FIELD_DEFINITION,
+    name: { kind: Kind.NAME, value: name },
+    type: parseType(isNonNull ? 'ID!' : 'ID'),
+    directives: [directive('external')],
+  };
+  const requires = directive('requires', { fields: JSON.stringify(name) });
+  const changed = changeFields(document, 'Device', (each) =>
+    each.arguments?.length ? addDirective(each, requires) : each,
+  );
+  return importDirectives(
+    visit(changed, {
+      ObjectTypeDefinition: (node) =>
+        node.name.value === 'Device' ? { ...node, fields: [...(node.fields ?? []), field] } : undefined,
+    }),
+    '@external',
+    '@requires',
+  );
+}
+
+const SECRET_FIELDS: ReadonlySet<string> = new Set(['token', 'ipPort', 'downloadUrl']);
+
+function requireScopes(document: DocumentNode, scopes: readonly string[]): DocumentNode {
+  const requiresScopes = directive('requiresScopes', { scopes: JSON.stringify([scopes]) });
+  return importDirectives(
+    changeFields(document, 'OtaTask', (field) =>
+      SECRET_FIELDS.has(field.name.value) ? addDirective(field, requiresScopes) : field,
+    ),
+    '@requiresScopes',
+  );
+}
+
+function changeFields(
+  document: DocumentNode,
+  type: string,
+  change: (field: FieldDefinitionNode) => FieldDefinitionNode,
+): DocumentNode {
+  return visit(document, {
+    ObjectTypeDefinition: (node) =>
+      node.name.value === type ? { ...node, fields: node.fields?.map(change) ?? [] } : undefined,
+  });
+}
+
+/** Adds names to what the schema's `@link` imports from the federation specification. */
+function importDirectives(document: DocumentNode, ...names: readonly string[]): DocumentNode {
+  const addTo: ASTVisitFn<ConstDirectiveNode> = (node) => undefined;
+  void addTo;
+  return visit(document, {
+    ListValue: (node, _key, parent) =>
+      parent !== undefined && 'name' in parent && (parent as { name: { value: string } }).name.value === 'import'
+        ? { ...node, values: [...node.values, ...names.map((name) => parseConstValue(JSON.stringify(name)))] }
+        : undefined,
+  });
+}
+
+function addDirective(field: FieldDefinitionNode, added: ConstDirectiveNode): FieldDefinitionNode {
+  return { ...field, directives: [...(field.directives ?? []), added] };
+}
+
+function directive(name: string, args: Readonly<Record<string, string>> = {}): ConstDirectiveNode {
+  return {
+    kind: Kind.DIRECTIVE,
+    name: { kind: Kind.NAME, value: name },
+    arguments: Object.entries(args).map(([argument, value]) => ({
+      kind: Kind.ARGUMENT,
+      name: { kind: Kind.NAME, value: argument },
+      value: parseConstValue(value),
+    })),
+  };
 }

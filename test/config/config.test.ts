@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 
 import { describe, expect, it } from 'vitest';
 
-import { type Config, ConfigError, readConfig } from '../src/config/config.ts';
+import { type Config, ConfigError, readConfig } from '../../src/config/config.ts';
 
 const VARIABLES = [
   'HOST',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { parseProducts, type Products, readProducts, watchProducts } from '../../src/onenet/products-file.ts';
+import { parseProducts, type Products, readProducts, watchProducts } from '../../src/config/products-file.ts';
 import { until } from '../until.ts';
 
 const KEY = 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=';
