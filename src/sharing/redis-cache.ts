@@ -18,11 +18,12 @@ const MAX_KEYS = 500;
 /** How long answers are gathered to be written together. */
 const WRITE_AFTER_MS = 5;
 
-/** The values, then for each what is left of its life. */
+/** Each value and what is left of its life. */
 export const READ = createScript(`
-local found = redis.call('MGET', unpack(KEYS))
-for i, key in ipairs(KEYS) do
-  found[#KEYS + i] = found[i] and redis.call('PTTL', key)
+local found = {}
+for i, value in ipairs(redis.call('MGET', unpack(KEYS))) do
+  found[2 * i - 1] = value
+  found[2 * i] = value and redis.call('PTTL', KEYS[i])
 end
 return found`);
 
@@ -73,11 +74,13 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
     if (redis.availableSinceMs === undefined) return calls;
     // Before Redis looks at the lives: they are never taken for longer than they are.
     const readAtMs = now();
-    const names = calls.map((call) => nameOf(call));
-    const reply = await redis.run(READ, names, []);
-    if (!Array.isArray(reply)) return calls;
+    const names = calls.map(nameOf);
+    // To look into the first replies before the last is there would make that one seem late.
+    const replies = await Promise.all(inParts(names, MAX_KEYS).map((part) => redis.run(READ, part, [])));
+    if (!replies.every((reply) => Array.isArray(reply))) return calls;
+    const found: unknown[] = replies.flat();
     return calls.filter((call, i) => {
-      const hit = open(call, names[i] as string, reply[i], reply[calls.length + i], readAtMs);
+      const hit = open(call, names[i] as string, found[2 * i], found[2 * i + 1], readAtMs);
       if (hit !== undefined) onOutcome(call, hit.outcome, hit.origin);
       return hit === undefined;
     });
@@ -96,8 +99,8 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
   }
 
   return (calls, onOutcome) => {
-    void Promise.all(inParts(calls, MAX_KEYS).map((part) => read(part, onOutcome))).then((parts) => {
-      const missing = parts.flat().filter(({ isAwaited }) => isAwaited);
+    void read(calls, onOutcome).then((unanswered) => {
+      const missing = unanswered.filter(({ isAwaited }) => isAwaited);
       if (missing.length === 0) return;
       ask(missing, (call, outcome) => {
         if (outcome instanceof Error) {

@@ -6,7 +6,7 @@ import { createClient, RESP_TYPES } from '@redis/client';
 const COMMAND_MS = 50;
 /** What connecting may take, the handshake included. */
 const CONNECT_MS = 1000;
-const FIRST_RETRY_MS = 250;
+const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 4000;
 /** Whoever was there for so long is worth a quick retry again. */
 const STABLE_MS = 10_000;
