@@ -145,11 +145,21 @@ class LateError extends Error {
   readonly code = 'late';
 }
 
-/** Rejects once the reply is late, and what has come meanwhile was read: the late one may be this process. */
+/**
+ * Rejects once the reply is late. The late one must not be this process: time counts from when the command is written,
+ * which the client does in an immediate of its own, and in the end what has come meanwhile is read first.
+ */
 function within<T>(ms: number, reply: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => setImmediate(() => reject(new LateError())), ms);
-    reply.finally(() => clearTimeout(timer)).then(resolve, reject);
+    let timer: NodeJS.Timeout | undefined;
+    const written = setImmediate(() => {
+      timer = setTimeout(() => setImmediate(() => reject(new LateError())), ms);
+    });
+    const stop = (): void => {
+      clearImmediate(written);
+      clearTimeout(timer);
+    };
+    reply.finally(stop).then(resolve, reject);
   });
 }
 
