@@ -14,7 +14,7 @@ const config: CodegenConfig = {
         defaultScalarType: 'unknown',
         contextType: '../graphql/context.ts#GraphQLContext',
         mappers: {
-          Device: '../graphql/device-reference.ts#DeviceReference',
+          Device: '../graphql/device-reference.ts#DeviceModel',
           OtaTask: '../ota-task.ts#OtaTask as OtaTaskModel',
           OtaTaskAbsent: '../ota-task.ts#OtaTaskAbsent as OtaTaskAbsentModel',
         },

@@ -2,27 +2,45 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
 
-import type { Config, Credentials, OtlpProtocol } from './config/config.ts';
+import type { AskOtaTasks, TakeTurn } from './ask-ota-tasks.ts';
+import type { Config } from './config/config.ts';
+import type { Credentials } from './config/credentials.ts';
+import { watchProducts } from './config/products-file.ts';
+import type { OtlpProtocol } from './config/tracing.ts';
 import { createGraphQLServer } from './graphql/server.ts';
-import { createMetrics } from './observability/metrics.ts';
 import { headersToFillIn } from './http/router-secret.ts';
 import { createHttpServer } from './http/server.ts';
-import { createReadyToken, createTokenMint, type TokenSource } from './onenet/authorization.ts';
+import { createFailureLog } from './observability/failure-log.ts';
+import { createMetrics } from './observability/metrics.ts';
+import type { SpanExport } from './observability/span-exporter.ts';
+import { createTracing } from './observability/tracing.ts';
+import {
+  createProductTokens,
+  createStaticToken,
+  createTokenMint,
+  type TokenSource,
+} from './onenet/authorization.ts';
 import { createBulkhead } from './onenet/bulkhead.ts';
 import { createCircuit } from './onenet/circuit.ts';
 import { createOneNetClient } from './onenet/client.ts';
-import { createFailureLog } from './observability/failure-log.ts';
 import { createRetryBudget } from './onenet/retry-budget.ts';
 import { createTransport } from './onenet/transport.ts';
 import { shareInFlight } from './sharing/in-flight.ts';
-import type { SpanExport } from './observability/span-exporter.ts';
-import { createTracing } from './observability/tracing.ts';
+import { createLifetimes } from './sharing/lifetimes.ts';
+import { createMemoryCache } from './sharing/memory-cache.ts';
+import { createQuota } from './sharing/quota.ts';
+import { createRedisCache, READ, WRITE } from './sharing/redis-cache.ts';
+import type { RedisConnection } from './sharing/redis-connection.ts';
+import { createFleetQuota, LEASE } from './sharing/redis-quota.ts';
+import { createSealOf } from './sharing/seal.ts';
 
-/** Calls that may wait for a place, for each pair that one operation may ask for. */
+/** Calls that may wait, for each pair that one operation may ask for. */
 const QUEUE_FACTOR = 10;
 
 /** How long the end waits for a collector that does not answer. */
 const MAX_EXPORT_MS = 3000;
+/** How long the start waits for Redis. */
+const MAX_REDIS_WAIT_MS = 1000;
 
 const monotonicNow = (): number => performance.now();
 
@@ -36,12 +54,14 @@ export interface App {
 /** The composition root: the only place that constructs anything. */
 export async function createApp(config: Config, logger: Logger): Promise<App> {
   const { host, port, maxDeviceTasks, requestTimeoutMs, cacheMaxAgeSeconds, routerSecret, sandbox } = config;
+  const { credentials, callsPerSecond, cacheTtlMs, cacheAbsentTtlMs, cacheMaxEntries } = config;
+  const closing: (() => unknown)[] = [];
   let ready = false;
 
-  const transport = createTransport({
-    origin: config.onenetOrigin,
-    timeoutMs: config.onenetTimeoutMs,
-  });
+  const products = 'products' in credentials ? followProducts(credentials, logger, closing) : undefined;
+  const tokens = createTokens(credentials, products);
+  const transport = createTransport({ origin: config.onenetOrigin, timeoutMs: config.onenetTimeoutMs });
+  closing.push(() => transport.close());
   const bulkhead = createBulkhead({
     maxConcurrent: config.onenetConnections,
     maxQueued: maxDeviceTasks * QUEUE_FACTOR,
@@ -49,35 +69,59 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const circuit = createCircuit(monotonicNow, (circuit) =>
     logger.warn({ circuit }, 'circuit to OneNET changed'),
   );
-  const tokens = createTokens(config.credentials);
+  const redis =
+    config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, logger, closing);
+  const answered = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
+  const isOutOfTurns = (): boolean => !bulkhead.isFull;
   const metrics = createMetrics({
     callsInFlight: () => transport.inFlight,
-    callsWaiting: () => bulkhead.queued,
+    callsQueued: () => bulkhead.queued,
+    quotaWaiting: () => (isOutOfTurns() ? bulkhead.queued : 0),
+    pairsAnswered: answered,
+    isRedisAvailable: redis && (() => redis.availableSinceMs !== undefined),
     circuitState: () => circuit.status,
-    tokenSource: 'token' in config.credentials ? 'ready' : 'minted',
+    tokenSource: 'token' in credentials ? 'ready' : 'minted',
     tokenExpiry: tokens.expiry,
   });
-  const askOneNet = createOneNetClient({
+
+  // The chain from OneNET up to those who want tasks; what is not configured is not there.
+  let ask: AskOtaTasks = createOneNetClient({
     transport,
     bulkhead,
     circuit,
     retryBudget: createRetryBudget(monotonicNow),
     authorize: tokens.authorize,
+    takeTurn:
+      callsPerSecond === undefined
+        ? undefined
+        : limitCalls(callsPerSecond, redis, config.onenetOrigin, logger, closing),
     observer: { ...metrics, failed: createFailureLog(logger, monotonicNow) },
     now: monotonicNow,
     random: Math.random,
   });
-  const answered = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
-  const fetchOtaTasks = shareInFlight({
-    ask: askOneNet,
-    isOutOfTurns: () => !bulkhead.isFull,
-    answered,
-  });
+  if (cacheTtlMs > 0 || cacheAbsentTtlMs > 0) {
+    const beginLife = createLifetimes({
+      taskMs: cacheTtlMs,
+      absentMs: cacheAbsentTtlMs,
+      now: monotonicNow,
+      random: Math.random,
+    });
+    if (redis !== undefined) {
+      const sealOf = createSealOf(({ productId }) => secretOf(credentials, productId));
+      ask = createRedisCache({ ask, redis, sealOf, beginLife, now: monotonicNow });
+    }
+    ask = createMemoryCache({ ask, beginLife, maxEntries: cacheMaxEntries, now: monotonicNow });
+  }
+  const fetchOtaTasks = shareInFlight({ ask, isOutOfTurns, answered });
+
   const reportExport = (problem: unknown): void =>
     logger.warn({ problem: String(problem) }, 'spans cannot be exported');
   const spans = config.otlpProtocol && (await loadSpanExport(config.otlpProtocol, reportExport));
+  if (spans) closing.push(() => Promise.race([spans.shutdown().catch(reportExport), delay(MAX_EXPORT_MS)]));
   const graphql = await createGraphQLServer({
     fetchOtaTasks,
+    schema: config.schema,
+    isProduct: (productId) => products?.has(productId) ?? false,
     maxDeviceTasks,
     sandbox,
     sandboxHeaders: headersToFillIn(routerSecret),
@@ -108,15 +152,92 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       await delay(config.drainDelayMs);
       await http.close();
       await graphql.stop();
-      await transport.close();
-      if (spans) await Promise.race([spans.shutdown().catch(reportExport), delay(MAX_EXPORT_MS)]);
+      for (const close of closing) await close();
     },
   };
 }
 
-function createTokens(credentials: Credentials): TokenSource {
-  if ('token' in credentials) return createReadyToken(credentials.token);
-  return createTokenMint({ ...credentials, now: Date.now });
+function createTokens(
+  credentials: Credentials,
+  products: ReadonlyMap<string, string> | undefined,
+): TokenSource {
+  if ('token' in credentials) return createStaticToken(credentials.token);
+  if (products !== undefined) return createProductTokens(products, { ...credentials, now: Date.now });
+  return createTokenMint({ ...(credentials as Extract<Credentials, { productId: string }>), now: Date.now });
+}
+
+/** @returns The access keys by product, which change as the file does. */
+function followProducts(
+  { products, productsFile }: Extract<Credentials, { productsFile: string }>,
+  logger: Logger,
+  closing: (() => unknown)[],
+): ReadonlyMap<string, string> {
+  const stop = watchProducts(
+    productsFile,
+    products,
+    (changed) => {
+      products.clear();
+      for (const [productId, accessKey] of changed) products.set(productId, accessKey);
+      logger.info({ products: products.size }, 'products file changed');
+    },
+    (fault) => logger.error({ fault }, 'products file is wrong; the last good one stands'),
+  );
+  closing.push(stop);
+  return products;
+}
+
+/** Waits a moment for Redis to be there, so that new replicas do not each take the whole quota. */
+async function connectRedis(
+  url: string,
+  logger: Logger,
+  closing: (() => unknown)[],
+): Promise<RedisConnection> {
+  // It takes some time and memory to load.
+  const { createRedisConnection } = await import('./sharing/redis-connection.ts');
+  let onFirstChange: () => void = () => undefined;
+  const changed = new Promise<void>((resolve) => (onFirstChange = resolve));
+  const redis = createRedisConnection({
+    url,
+    scripts: [READ, WRITE, LEASE],
+    onChange(isAvailable, reason) {
+      onFirstChange();
+      if (isAvailable) logger.info('Redis is available');
+      else logger.warn({ reason }, 'Redis is not available; this replica goes on alone');
+    },
+    now: monotonicNow,
+    random: Math.random,
+  });
+  closing.push(() => redis.close());
+  await Promise.race([changed, delay(MAX_REDIS_WAIT_MS)]);
+  return redis;
+}
+
+function limitCalls(
+  callsPerSecond: number,
+  redis: RedisConnection | undefined,
+  onenetOrigin: string,
+  logger: Logger,
+  closing: (() => unknown)[],
+): TakeTurn {
+  if (redis === undefined) return createQuota(callsPerSecond, monotonicNow);
+  const quota = createFleetQuota({
+    redis,
+    callsPerSecond,
+    name: onenetOrigin,
+    now: monotonicNow,
+    random: Math.random,
+    onAlone: (share) => logger.warn(share, 'quota is kept by this replica alone'),
+  });
+  closing.push(() => quota.close());
+  return quota.takeTurn;
+}
+
+/** What the entries in Redis are encrypted with: they are of no use to anybody with other credentials. */
+function secretOf(credentials: Credentials, productId: string | undefined): string {
+  if ('token' in credentials) return credentials.token;
+  if ('products' in credentials)
+    return `${productId ?? ''}:${credentials.products.get(productId ?? '') ?? ''}`;
+  return `${credentials.productId}:${credentials.accessKey}`;
 }
 
 /** Only where spans are wanted: it takes some time and memory to load. */

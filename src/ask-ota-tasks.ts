@@ -35,15 +35,18 @@ export interface Origin {
   readonly expiresAtMs: number;
 }
 
+/** Is told how a call ended; an outcome without an origin comes from OneNET, just now. */
+export type OnOutcome<Call> = (call: Call, outcome: OtaTaskOutcome | Error, origin?: Origin) => void;
+
 /**
  * Asks for pairs, each of them once: the shape of every link between those who want tasks and OneNET.
  *
  * Calls `onOutcome` once for each call, in any order, possibly before it returns; for a call that nobody waits for any
- * longer it may be left out. An outcome without an origin comes from OneNET, just now.
+ * longer it may be left out.
  */
 export type AskOtaTasks = <Call extends OtaTaskCall>(
   calls: readonly Call[],
-  onOutcome: (call: Call, outcome: OtaTaskOutcome | Error, origin?: Origin) => void,
+  onOutcome: OnOutcome<Call>,
 ) => void;
 
 /**

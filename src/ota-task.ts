@@ -7,6 +7,8 @@ export type OtaPackageType = 'FULL' | 'DELTA';
 /** What one upstream call answers. */
 export interface DeviceTaskKey {
   readonly deviceId: string;
+  /** Undefined where there is only one product. */
+  readonly productId?: string | undefined;
   readonly type: OtaTaskType;
 }
 
@@ -50,9 +52,9 @@ export function isAbsent(outcome: OtaTaskOutcome): outcome is OtaTaskAbsent {
   return 'reason' in outcome;
 }
 
-/** Equal for equal pairs and for no others: a type holds no colon. */
-export function pairId({ deviceId, type }: DeviceTaskKey): string {
-  return `${type}:${deviceId}`;
+/** Equal for equal pairs and for no others: neither a type nor a device id holds a colon. */
+export function pairId({ deviceId, productId, type }: DeviceTaskKey): string {
+  return productId === undefined ? `${type}:${deviceId}` : `${type}:${deviceId}:${productId}`;
 }
 
 const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;

@@ -1,5 +1,5 @@
 import type { GraphQLResolveInfo } from 'graphql';
-import type { DeviceReference } from '../graphql/device-reference.ts';
+import type { DeviceModel } from '../graphql/device-reference.ts';
 import type { OtaTask as OtaTaskModel, OtaTaskAbsent as OtaTaskAbsentModel } from '../ota-task.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 export type Maybe<T> = T | null;
@@ -238,7 +238,7 @@ export type ResolversUnionTypes<_RefType extends Record<string, unknown>> = Reso
 
 /** Mapping between all available schema types and the resolvers types */
 export type ResolversTypes = ResolversObject<{
-  Device: ResolverTypeWrapper<DeviceReference>;
+  Device: ResolverTypeWrapper<DeviceModel>;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
   OtaPackageType: OtaPackageType;
   OtaTask: ResolverTypeWrapper<OtaTaskModel>;
@@ -253,7 +253,7 @@ export type ResolversTypes = ResolversObject<{
 
 /** Mapping between all available schema types and the resolvers parents */
 export type ResolversParentTypes = ResolversObject<{
-  Device: DeviceReference;
+  Device: DeviceModel;
   ID: Scalars['ID']['output'];
   OtaTask: OtaTaskModel;
   String: Scalars['String']['output'];

@@ -1,6 +1,6 @@
 import { type CleanedEnv, cleanEnv } from 'envalid';
 
-import { type Credentials, readCredentials } from './credentials.ts';
+import { type Credentials, credentialsOf, examineCredentials } from './credentials.ts';
 import { type OtlpProtocol, readTracing } from './tracing.ts';
 import { VARIABLES } from './variables.ts';
 
@@ -65,14 +65,14 @@ type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function readConfig(env: Environment): Config {
   const { variables, faults, isSound } = readVariables(env);
-  const credentials = readCredentials(env, variables);
+  const credentials = examineCredentials(env);
   const tracing = readTracing(env);
   throwFaults([...faults, ...disagreements(variables, isSound), ...credentials.faults, ...tracing.faults]);
   return {
     host: variables.HOST,
     port: variables.PORT,
     onenetOrigin: variables.ONENET_URL.origin,
-    credentials: credentials.credentials as Credentials,
+    credentials: credentialsOf(variables, credentials.products),
     onenetConnections: variables.ONENET_CONNECTIONS,
     onenetTimeoutMs: variables.ONENET_TIMEOUT_MS ?? Math.min(3000, variables.REQUEST_TIMEOUT_MS),
     requestTimeoutMs: variables.REQUEST_TIMEOUT_MS,

@@ -12,43 +12,51 @@ interface Minting {
   readonly ttlSeconds: number;
 }
 
-/** The variables that credentials are made of. */
-interface CredentialVariables {
-  readonly ONENET_AUTHORIZATION: string | undefined;
-  readonly ONENET_PRODUCT_ID: string | undefined;
-  readonly ONENET_ACCESS_KEY: string | undefined;
-  readonly ONENET_PRODUCTS_FILE: string | undefined;
-  readonly ONENET_SIGN_METHOD: SignMethod;
-  readonly ONENET_TOKEN_TTL_SECONDS: number;
-}
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the credentials.
- *
- * @param env Tells which are there at all, whether or not they are well-formed.
+ * Says what is wrong with the choice of credentials, whether or not each of them is well-formed, and reads the products
+ * file where that is the choice.
  */
-export function readCredentials(
-  env: Readonly<Record<string, string | undefined>>,
-  variables: CredentialVariables,
-): { readonly credentials?: Credentials; readonly faults: readonly string[] } {
+export function examineCredentials(env: Environment): {
+  readonly faults: readonly string[];
+  readonly products?: Products;
+} {
   const fault = faultOf((name) => env[name] !== undefined);
-  if (fault !== undefined) return { faults: [fault] };
-  const minting = { method: variables.ONENET_SIGN_METHOD, ttlSeconds: variables.ONENET_TOKEN_TTL_SECONDS };
-  const { ONENET_AUTHORIZATION: token, ONENET_PRODUCTS_FILE: productsFile } = variables;
-  if (productsFile !== undefined) {
-    try {
-      return { credentials: { products: readProducts(productsFile), productsFile, ...minting }, faults: [] };
-    } catch (error) {
-      return { faults: [`ONENET_PRODUCTS_FILE ${(error as ProductsFileError).message}`] };
-    }
+  const productsFile = env['ONENET_PRODUCTS_FILE'];
+  if (fault !== undefined || !productsFile) return { faults: fault === undefined ? [] : [fault] };
+  try {
+    return { faults: [], products: readProducts(productsFile) };
+  } catch (error) {
+    return { faults: [`ONENET_PRODUCTS_FILE ${(error as ProductsFileError).message}`] };
   }
-  if (token !== undefined) return { credentials: { token }, faults: [] };
-  const productId = variables.ONENET_PRODUCT_ID as string;
-  const accessKey = variables.ONENET_ACCESS_KEY as string;
-  return { credentials: { productId, accessKey, ...minting }, faults: [] };
 }
 
-function faultOf(has: (name: keyof CredentialVariables) => boolean): string | undefined {
+/** @param variables Without a fault. */
+export function credentialsOf(
+  variables: {
+    readonly ONENET_AUTHORIZATION: string | undefined;
+    readonly ONENET_PRODUCT_ID: string | undefined;
+    readonly ONENET_ACCESS_KEY: string | undefined;
+    readonly ONENET_PRODUCTS_FILE: string | undefined;
+    readonly ONENET_SIGN_METHOD: SignMethod;
+    readonly ONENET_TOKEN_TTL_SECONDS: number;
+  },
+  products: Products | undefined,
+): Credentials {
+  if (variables.ONENET_AUTHORIZATION !== undefined) return { token: variables.ONENET_AUTHORIZATION };
+  const minting = { method: variables.ONENET_SIGN_METHOD, ttlSeconds: variables.ONENET_TOKEN_TTL_SECONDS };
+  if (products !== undefined) {
+    return { products, productsFile: variables.ONENET_PRODUCTS_FILE as string, ...minting };
+  }
+  return {
+    productId: variables.ONENET_PRODUCT_ID as string,
+    accessKey: variables.ONENET_ACCESS_KEY as string,
+    ...minting,
+  };
+}
+
+function faultOf(has: (name: string) => boolean): string | undefined {
   const id = has('ONENET_PRODUCT_ID');
   const key = has('ONENET_ACCESS_KEY');
   const token = has('ONENET_AUTHORIZATION');

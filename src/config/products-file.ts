@@ -5,7 +5,7 @@ const PRODUCT_ID = /^[A-Za-z0-9]+$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)$/;
 
 /** Access keys in base64 by product id. */
-export type Products = ReadonlyMap<string, string>;
+export type Products = Map<string, string>;
 
 /** What is wrong with a products file, without a word of what it says. */
 export class ProductsFileError extends Error {

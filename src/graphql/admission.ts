@@ -1,5 +1,5 @@
 import { type OtaTaskRequest, pairId } from '../ota-task.ts';
-import { deviceIdIn } from './device-reference.ts';
+import type { ReadReference } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
 import type { OperationLimits } from './limits.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
@@ -39,6 +39,7 @@ export function admitOperation(
   plan: OperationPlan | undefined,
   representations: Representations,
   limits: OperationLimits,
+  readReference: ReadReference,
 ): Admission {
   if (plan === undefined) return refuse(BAD_USER_INPUT, limits);
   const { entities, fault } = plan;
@@ -49,7 +50,7 @@ export function admitOperation(
   const isTooMuch =
     sum(entities, representations, ({ tasks }) => tasks.length) > limits.tasks ||
     sum(entities, representations, ({ values }) => values) > limits.values;
-  const pairs = isTooMuch ? undefined : collectPairs(entities, representations, limits.pairs);
+  const pairs = isTooMuch ? undefined : collectPairs(entities, representations, limits.pairs, readReference);
   return pairs === undefined
     ? refuse(OPERATION_TOO_LARGE, limits)
     : { pairs, fault: BAD_USER_INPUT, errorsLeft: limits.entityErrors };
@@ -73,15 +74,17 @@ function collectPairs(
   entities: readonly PlannedEntities[],
   representations: Representations,
   max: number,
+  readReference: ReadReference,
 ): Map<string, OtaTaskRequest> | undefined {
   const pairs = new Map<string, OtaTaskRequest>();
   for (const [i, { tasks }] of entities.entries()) {
     if (tasks.length === 0) continue;
     for (const representation of representations[i] ?? []) {
-      const deviceId = deviceIdIn(representation);
-      if (deviceId === undefined) continue;
+      const reference = readReference(representation);
+      if (reference === undefined || reference.productId === null) continue;
+      const { id: deviceId, productId } = reference;
       for (const { type, withAddress } of tasks) {
-        const request = { deviceId, type, withAddress };
+        const request = { deviceId, productId, type, withAddress };
         const pair = pairId(request);
         if (withAddress || !pairs.has(pair)) pairs.set(pair, request);
       }

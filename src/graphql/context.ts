@@ -1,6 +1,7 @@
 import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
 import type { Requester } from '../request-scope.ts';
 import type { Admission } from './admission.ts';
+import type { ReadReference } from './device-reference.ts';
 import { createOtaTaskLoader, type OtaTaskLoader } from './loader.ts';
 
 /** What the resolvers of one GraphQL request share. Apollo Server copies it, so what changes is behind a reference. */
@@ -10,13 +11,15 @@ export interface GraphQLContext {
   readonly loader: OtaTaskLoader;
   /** What was found out about the whole operation before any of its entities is resolved. */
   readonly admission: Admission;
+  readonly readReference: ReadReference;
 }
 
 export function createContext(
   fetchOtaTasks: FetchOtaTasks,
+  readReference: ReadReference,
   admission: Admission,
   requester: Requester,
 ): GraphQLContext {
   const loader = createOtaTaskLoader((requests) => fetchOtaTasks(requests, requester));
-  return { requester, loader, admission };
+  return { requester, loader, admission, readReference };
 }

@@ -1,7 +1,7 @@
 import type { GraphQLFieldResolver } from 'graphql';
 
 import type { GraphQLContext } from './context.ts';
-import { deviceIdIn, type DeviceReference } from './device-reference.ts';
+import type { DeviceModel } from './device-reference.ts';
 import { graphQLError } from './error-map.ts';
 
 /**
@@ -12,9 +12,11 @@ export const resolveEntities: GraphQLFieldResolver<
   unknown,
   GraphQLContext,
   { representations: unknown[] }
-> = (_, { representations }, { admission }) =>
+> = (_, { representations }, { admission, readReference }) =>
   representations.map((representation) => {
-    const id = admission.pairs && deviceIdIn(representation);
-    if (id !== undefined) return { __typename: 'Device', id } satisfies DeviceReference;
+    const reference = admission.pairs && readReference(representation);
+    // With what else it has: its product, too, may be asked for.
+    if (reference !== undefined)
+      return { ...(representation as object), id: reference.id, reference } satisfies DeviceModel;
     return admission.errorsLeft-- > 0 ? graphQLError(admission.fault) : null;
   });

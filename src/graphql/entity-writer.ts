@@ -6,7 +6,8 @@ import {
   type OtaTaskOutcome,
   pairId,
 } from '../ota-task.ts';
-import { type Fault, faultOf } from './error-map.ts';
+import { type DeviceReference, referenceId } from './device-reference.ts';
+import { type Fault, faultOf, unknownProduct } from './error-map.ts';
 import type { PlannedField } from './operation-plan.ts';
 
 /** An entity as JSON, and what is wrong with its fields. */
@@ -19,15 +20,20 @@ export interface WrittenEntity {
 export function createEntityWriter(
   fields: readonly PlannedField[],
   outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>,
-): (deviceId: string) => WrittenEntity {
+): (reference: DeviceReference) => WrittenEntity {
   const written = new Map<string, WrittenEntity>();
 
-  function write(deviceId: string): WrittenEntity {
+  function write({ id: deviceId, productId }: DeviceReference): WrittenEntity {
     const faults: { readonly field: PlannedField; readonly fault: Fault }[] = [];
     const json = writeObject(fields, (field) => {
       const { name, task } = field;
       if (task === undefined) return name === 'id' ? `"${deviceId}"` : '"Device"';
-      const key = { deviceId, type: task.type };
+      const { type } = task;
+      if (productId === null) {
+        faults.push({ field, fault: unknownProduct({ deviceId, type }) });
+        return 'null';
+      }
+      const key = { deviceId, productId, type };
       const outcome = outcomes.get(pairId(key)) as OtaTaskOutcome | Error;
       const fault = faultOf(name, outcome, key);
       if (fault !== undefined) faults.push({ field, fault });
@@ -39,9 +45,10 @@ export function createEntityWriter(
     return { json, faults };
   }
 
-  return (deviceId) => {
-    let entity = written.get(deviceId);
-    if (entity === undefined) written.set(deviceId, (entity = write(deviceId)));
+  return (reference) => {
+    const id = referenceId(reference);
+    let entity = written.get(id);
+    if (entity === undefined) written.set(id, (entity = write(reference)));
     return entity;
   };
 }

@@ -23,7 +23,7 @@ const MESSAGES = {
   ONENET_UNAVAILABLE: 'OneNET cannot be reached at the moment.',
   ONENET_TIMEOUT: 'OneNET did not answer in time.',
   ONENET_BAD_RESPONSE: 'OneNET gave an answer that cannot be read.',
-  BAD_USER_INPUT: 'This is not a reference to a device with a valid id.',
+  BAD_USER_INPUT: 'This is not a valid reference to a device.',
   OPERATION_TOO_LARGE: 'The operation asks for more device tasks than are allowed at once.',
   INTERNAL_SERVER_ERROR: 'Internal server error.',
 } as const satisfies Record<OneNetErrorCode, string> & Record<string, string>;
@@ -75,6 +75,11 @@ function fault(code: ErrorCode, details: Details = {}): Fault {
 
 /** For a representation that cannot be a device. */
 export const BAD_USER_INPUT = fault('BAD_USER_INPUT');
+
+/** For a field of a device whose product is not among those that there are credentials for. */
+export function unknownProduct(key: DeviceTaskKey): Fault {
+  return fault('BAD_USER_INPUT', { key });
+}
 
 export const OPERATION_TOO_LARGE = fault('OPERATION_TOO_LARGE');
 

@@ -2,7 +2,6 @@ import type { OtaTaskOutcome } from '../ota-task.ts';
 import type { Representations } from './admission.ts';
 import { createAnswerWriter, type WrittenAnswer } from './answer-writer.ts';
 import type { GraphQLContext } from './context.ts';
-import { deviceIdIn } from './device-reference.ts';
 import { createEntityWriter } from './entity-writer.ts';
 import { type Fault, OPERATION_TOO_LARGE, type ReportUnforeseen } from './error-map.ts';
 import { beginFieldSpans } from './field-spans.ts';
@@ -20,9 +19,9 @@ export async function executePlan(
   context: GraphQLContext,
   report: ReportUnforeseen,
 ): Promise<WrittenAnswer> {
-  const { admission, requester } = context;
+  const { admission, requester, readReference } = context;
   if (admission.pairs === undefined) return writeNulls(plan, representations, limits, admission.fault);
-  const endFieldSpans = requester.trace && beginFieldSpans(plan, representations, requester.trace);
+  const endFieldSpans = requester.trace && beginFieldSpans(plan, representations, context, requester.trace);
   const outcomes = await loadOutcomes(context);
   endFieldSpans?.(outcomes);
 
@@ -33,13 +32,13 @@ export async function executePlan(
     answer.beginList(prefix);
     representations[i]?.forEach((representation, index) => {
       if (answer.length() > limits.answerBytes) return;
-      const deviceId = deviceIdIn(representation);
-      if (deviceId === undefined) {
+      const reference = readReference(representation);
+      if (reference === undefined) {
         if (admission.errorsLeft-- > 0) answer.addError(admission.fault, location, `${path},${index}`);
         answer.add('null');
         return;
       }
-      const { json, faults } = writeEntity(deviceId);
+      const { json, faults } = writeEntity(reference);
       for (const { field, fault } of faults) {
         if (fault.cause !== undefined) report(fault.cause, [key, index, field.key], requester);
         answer.addError(fault, field.location, `${path},${index},${JSON.stringify(field.key)}`);

@@ -1,7 +1,7 @@
 import { type OtaTaskOutcome, pairId } from '../ota-task.ts';
 import type { RequestTrace } from '../request-scope.ts';
 import type { Representations } from './admission.ts';
-import { deviceIdIn } from './device-reference.ts';
+import type { GraphQLContext } from './context.ts';
 import { faultOf } from './error-map.ts';
 import type { OperationPlan } from './operation-plan.ts';
 
@@ -13,16 +13,18 @@ import type { OperationPlan } from './operation-plan.ts';
 export function beginFieldSpans(
   { entities }: OperationPlan,
   representations: Representations,
+  { readReference }: GraphQLContext,
   trace: RequestTrace,
 ): (outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>) => void {
   const ends: ((outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>) => void)[] = [];
   entities.forEach(({ fields }, i) => {
     for (const representation of representations[i] ?? []) {
-      const deviceId = deviceIdIn(representation);
-      if (deviceId === undefined) continue;
+      const reference = readReference(representation);
+      if (reference === undefined || reference.productId === null) continue;
+      const { id: deviceId, productId } = reference;
       for (const { name, task } of fields) {
         if (task === undefined) continue;
-        const key = { deviceId, type: task.type };
+        const key = { deviceId, productId, type: task.type };
         const end = trace.field(name, key);
         ends.push((outcomes) =>
           end(faultOf(name, outcomes.get(pairId(key)) as OtaTaskOutcome | Error, key)?.extensions.code),

@@ -26,6 +26,7 @@ import { locationOf } from './location.ts';
 import { MAX_PLANNED_SELECTIONS } from './limits.ts';
 import { RequestError } from './request-error.ts';
 
+const OUR_FIELDS: ReadonlySet<string> = new Set(['__typename', 'id', 'otaTask', 'otaTaskResult']);
 const ADDRESS_FIELDS: ReadonlySet<string> = new Set(['ipPort', 'downloadUrl']);
 
 export type VariableValues = Readonly<Record<string, unknown>>;
@@ -43,7 +44,7 @@ export interface PlanSource {
 export interface OperationPlan {
   /** Its `_entities` fields. */
   readonly entities: readonly PlannedEntities[];
-  /** Whether it asks for nothing else. */
+  /** Whether it asks for nothing but what a plan can answer of them. */
   readonly onlyEntities: boolean;
   /** Why none of its entities can be resolved. */
   readonly fault: Fault | undefined;
@@ -100,7 +101,7 @@ export function planOperation(source: PlanSource): OperationPlan {
   const collect = createCollector(source);
   const roots = collect([operation.selectionSet], query);
   const entityRoots = roots.filter(([{ name }]) => name.value === '_entities');
-  const onlyEntities = entityRoots.length === roots.length;
+  let onlyEntities = entityRoots.length === roots.length;
 
   let fault: Fault | undefined;
   const entities = entityRoots.map((nodes): PlannedEntities => {
@@ -110,6 +111,8 @@ export function planOperation(source: PlanSource): OperationPlan {
     } catch (error) {
       fault = error instanceof GraphQLError ? badArgument(error) : OPERATION_TOO_LARGE;
     }
+    // What belongs to another subgraph, no router asks us for.
+    if (!fields.every(({ name }) => OUR_FIELDS.has(name))) onlyEntities = false;
     const tasks = fields.flatMap(({ task }) => task ?? []);
     return {
       ...planned(nodes),

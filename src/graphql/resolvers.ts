@@ -1,20 +1,21 @@
 import type { Resolvers } from '../__generated__/resolvers.ts';
 import {
-  type DeviceTaskKey,
   downloadUrl,
   isAbsent,
   type OtaTask,
   type OtaTaskOutcome,
   type OtaTaskRequest,
+  type OtaTaskType,
   pairId,
 } from '../ota-task.ts';
 import type { GraphQLContext } from './context.ts';
-import { faultOf, graphQLError } from './error-map.ts';
+import type { DeviceReference } from './device-reference.ts';
+import { faultOf, graphQLError, unknownProduct } from './error-map.ts';
 
 export const resolvers: Resolvers = {
   Device: {
-    otaTask: ({ id }, { type }, context) => load('otaTask', { deviceId: id, type }, context),
-    otaTaskResult: ({ id }, { type }, context) => load('otaTaskResult', { deviceId: id, type }, context),
+    otaTask: ({ reference }, { type }, context) => load('otaTask', reference, type, context),
+    otaTaskResult: ({ reference }, { type }, context) => load('otaTaskResult', reference, type, context),
   },
   OtaTask: { downloadUrl },
   OtaTaskResult: { __resolveType: (outcome) => (isAbsent(outcome) ? 'OtaTaskAbsent' : 'OtaTask') },
@@ -23,9 +24,12 @@ export const resolvers: Resolvers = {
 /** Completes a field, and with it its span. */
 async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   name: Name,
-  key: DeviceTaskKey,
+  { id: deviceId, productId }: DeviceReference,
+  type: OtaTaskType,
   { loader, requester, admission }: GraphQLContext,
 ): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
+  if (productId === null) throw graphQLError(unknownProduct({ deviceId, type }));
+  const key = { deviceId, productId, type };
   const endSpan = requester.trace?.field(name, key);
   // Whoever resolves devices has admitted the operation, and with it this pair.
   const request = admission.pairs?.get(pairId(key)) as OtaTaskRequest;

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import {
-  type ASTVisitFn,
   type ConstDirectiveNode,
   type DocumentNode,
   type FieldDefinitionNode,
@@ -99,12 +98,11 @@ function changeFields(
 
 /** Adds names to what the schema's `@link` imports from the federation specification. */
 function importDirectives(document: DocumentNode, ...names: readonly string[]): DocumentNode {
-  const addTo: ASTVisitFn<ConstDirectiveNode> = (node) => undefined;
-  void addTo;
+  const added = names.map((name) => parseConstValue(JSON.stringify(name)));
   return visit(document, {
-    ListValue: (node, _key, parent) =>
-      parent !== undefined && 'name' in parent && (parent as { name: { value: string } }).name.value === 'import'
-        ? { ...node, values: [...node.values, ...names.map((name) => parseConstValue(JSON.stringify(name)))] }
+    Argument: (node) =>
+      node.name.value === 'import' && node.value.kind === Kind.LIST
+        ? { ...node, value: { ...node.value, values: [...node.value.values, ...added] } }
         : undefined,
   });
 }

@@ -6,6 +6,7 @@ import { admitOperation } from './admission.ts';
 import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
 import { startApolloServer } from './apollo-server.ts';
 import { createContext } from './context.ts';
+import { createReferenceReader } from './device-reference.ts';
 import { type Engine, engineFor } from './engine.ts';
 import type { ReportUnforeseen } from './error-map.ts';
 import { executePlan } from './execute-plan.ts';
@@ -13,10 +14,13 @@ import { readGraphQLRequest } from './graphql-request.ts';
 import { limitsFor } from './limits.ts';
 import { createOperationCache } from './operation-cache.ts';
 import { RequestError } from './request-error.ts';
-import { createSchema } from './schema.ts';
+import { createSchema, type SchemaOptions } from './schema.ts';
 
 export interface GraphQLServerOptions {
   readonly fetchOtaTasks: FetchOtaTasks;
+  readonly schema: SchemaOptions;
+  /** Whether there are credentials for a product, at the moment; asked only where there are several. */
+  readonly isProduct: (productId: string) => boolean;
   /** Most distinct (device, type) pairs that one operation may ask for. */
   readonly maxDeviceTasks: number;
   /** Landing page, introspection and suggestions in error messages. */
@@ -57,7 +61,8 @@ export interface GraphQLServer {
 /** The whole way of an operation: read, prepare (parse, validate, plan), admit, execute. */
 export async function createGraphQLServer(options: GraphQLServerOptions): Promise<GraphQLServer> {
   const { fetchOtaTasks, maxDeviceTasks, sandbox, federatedTrace, cacheMaxAgeSeconds, logger } = options;
-  const schema = createSchema();
+  const schema = createSchema(options.schema);
+  const readReference = createReferenceReader(options.schema.productField?.name, options.isProduct);
   const limits = limitsFor(maxDeviceTasks);
   const prepare = createOperationCache(schema, { sandbox });
   const report: ReportUnforeseen = (err, path, requester) =>
@@ -69,8 +74,8 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
     const { document, plan, representations } = prepare(request);
     const wantsTrace = federatedTrace && wantsFederatedTrace;
     const engine = engineFor(plan, representations, wantsTrace);
-    const admission = admitOperation(plan, representations, limits);
-    const context = createContext(fetchOtaTasks, admission, requester);
+    const admission = admitOperation(plan, representations, limits, readReference);
+    const context = createContext(fetchOtaTasks, readReference, admission, requester);
     const written =
       plan !== undefined && engine === 'plan'
         ? await executePlan(plan, representations, limits, context, report)

@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 
 import type { Config } from '../config/config.ts';
+import type { Credentials } from '../config/credentials.ts';
 
 const CENSOR = '[redacted]';
 /** What a minted token is signed with, wherever it stands. */
@@ -13,16 +14,20 @@ const SIGNATURE = /(sign(?:=|%3D))[^"&\s\\]+/g;
  * @param destination Standard output, unless told otherwise.
  */
 export function createLogger(config: Config, destination?: DestinationStream): Logger {
-  const secrets = secretsOf(config);
   const redact = (line: string): string =>
-    secrets
+    secretsOf(config)
       .reduce((redacted, secret) => redacted.replaceAll(secret, CENSOR), line)
       .replace(SIGNATURE, `$1${CENSOR}`);
   return pino({ level: config.logLevel, hooks: { streamWrite: redact } }, destination ?? pino.destination(1));
 }
 
-/** As they stand in JSON. */
-function secretsOf({ credentials, routerSecret }: Config): string[] {
-  const secrets = ['token' in credentials ? credentials.token : credentials.accessKey, routerSecret ?? ''];
-  return secrets.filter((secret) => secret !== '').map((secret) => JSON.stringify(secret).slice(1, -1));
+/** As they stand in JSON. Read for each line, since the keys of products may change. */
+function secretsOf({ credentials, routerSecret, redisUrl }: Config): string[] {
+  const secrets = [...keysOf(credentials), routerSecret ?? '', redisUrl && new URL(redisUrl).password];
+  return secrets.flatMap((secret) => (secret ? JSON.stringify(secret).slice(1, -1) : []));
+}
+
+function keysOf(credentials: Credentials): Iterable<string> {
+  if ('token' in credentials) return [credentials.token];
+  return 'products' in credentials ? credentials.products.values() : [credentials.accessKey];
 }

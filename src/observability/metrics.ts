@@ -27,9 +27,15 @@ const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30
 /** What is measured when somebody asks, rather than when it changes. */
 export interface Readings {
   readonly callsInFlight: () => number;
-  readonly callsWaiting: () => number;
+  readonly callsQueued: () => number;
+  /** Calls that wait for their turn within the quota. */
+  readonly quotaWaiting: () => number;
+  /** How many pairs were answered from where: it is counted up elsewhere. */
+  readonly pairsAnswered: Readonly<Record<string, number>>;
+  /** Absent where there is no Redis. */
+  readonly isRedisAvailable: (() => boolean) | undefined;
   readonly circuitState: () => (typeof CIRCUIT_STATES)[number];
-  /** Whether tokens are minted here; the other ones somebody has to renew. */
+  /** Whether tokens are minted here; a static one somebody has to renew. */
   readonly tokenSource: 'minted' | 'ready';
   /** Unix time in seconds, where it is known. */
   readonly tokenExpiry: () => number | undefined;
@@ -104,7 +110,28 @@ export function createMetrics(readings: Readings): Metrics {
     });
   gauge('onenet_ota_requests_in_flight', 'GraphQL requests under way', () => underWay);
   gauge('onenet_ota_upstream_in_flight', 'Calls to OneNET under way', readings.callsInFlight);
-  gauge('onenet_ota_upstream_waiting', 'Calls to OneNET that wait for a place', readings.callsWaiting);
+  gauge('onenet_ota_upstream_waiting', 'Calls to OneNET that wait to go out', readings.callsQueued);
+  gauge(
+    'onenet_ota_quota_waiting',
+    'Calls to OneNET that wait for their turn within the quota',
+    readings.quotaWaiting,
+  );
+  const { isRedisAvailable } = readings;
+  if (isRedisAvailable !== undefined) {
+    gauge('onenet_ota_redis_available', '1 while Redis answers in time and takes writes', () =>
+      Number(isRedisAvailable()),
+    );
+  }
+  new Counter({
+    name: 'onenet_ota_pairs_total',
+    help: 'Tasks and absences that were answered, once for a pair and request, by where they came from',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [source, count] of Object.entries(readings.pairsAnswered)) this.inc({ source }, count);
+    },
+  });
   new Gauge({
     name: 'onenet_ota_upstream_circuit_state',
     help: '1 for the state in which the circuit is',

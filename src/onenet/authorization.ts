@@ -2,8 +2,12 @@ import { createHmac } from 'node:crypto';
 
 export type SignMethod = 'md5' | 'sha1' | 'sha256';
 
-/** Gives the value of the `Authorization` header for a call that starts now. */
-export type Authorize = () => string;
+/**
+ * Gives the value of the `Authorization` header for a call that starts now.
+ *
+ * @param productId Whose call it is, where there are several products.
+ */
+export type Authorize = (productId?: string) => string;
 
 const VERSION = '2018-10-31';
 
@@ -65,8 +69,40 @@ export function createTokenMint(
   };
 }
 
-/** A token that somebody else minted and renews. */
-export function createReadyToken(token: string): TokenSource {
+/**
+ * Mints tokens for several products, each by its own key.
+ *
+ * @param products Access keys by product id. It may change: what has another key then is signed by that.
+ */
+export function createProductTokens(
+  products: ReadonlyMap<string, string>,
+  options: Omit<TokenOptions, 'productId' | 'accessKey'> & {
+    readonly ttlSeconds: number;
+    readonly now: () => number;
+  },
+): TokenSource {
+  const mints = new Map<string, { readonly accessKey: string; readonly source: TokenSource }>();
+  return {
+    authorize(productId = '') {
+      const accessKey = products.get(productId);
+      // Only while a call waited can its product have gone; OneNET refuses such a call.
+      if (accessKey === undefined) return '';
+      let mint = mints.get(productId);
+      if (mint?.accessKey !== accessKey) {
+        mint = { accessKey, source: createTokenMint({ ...options, productId, accessKey }) };
+        mints.set(productId, mint);
+      }
+      return mint.source.authorize();
+    },
+    expiry() {
+      const expiries = [...mints.values()].map(({ source }) => source.expiry() ?? Infinity);
+      return expiries.length === 0 ? undefined : Math.min(...expiries);
+    },
+  };
+}
+
+/** A static token, which somebody else minted and renews. */
+export function createStaticToken(token: string): TokenSource {
   const et = new URLSearchParams(token).get('et') ?? '';
   const expiry = /^[0-9]{1,12}$/.test(et) ? Number(et) : undefined;
   return { authorize: () => token, expiry: () => expiry };

@@ -93,7 +93,11 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       retryOrEnd(result);
     };
     try {
-      const request = { path: taskingPath(call), authorization: authorize(), fresh: attempt > 1 };
+      const request = {
+        path: taskingPath(call),
+        authorization: authorize(call.productId),
+        fresh: attempt > 1,
+      };
       const abort = transport.get(request, onEnd, bulkhead.release);
       // A probe goes on without those who asked: everybody waits for what it finds.
       if (isUnderWay && !isProbe) call.breakOff = abort;

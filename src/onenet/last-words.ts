@@ -1,7 +1,7 @@
 import type { DeviceTaskKey } from '../ota-task.ts';
 
 const WINDOW_SECONDS = 10;
-/** 256 KiB. Of fifty thousand pairs every third shares a slot with another, of a hundred hardly one. */
+/** 256 KiB: a hundred pairs count as a hundred, fifty thousand as thirty-five thousand. */
 const SLOTS = 2 ** 16;
 
 /** What was said last of each pair in the last ten seconds, in steps of one. */
@@ -13,8 +13,8 @@ export interface LastWords {
 }
 
 /**
- * Takes the same memory for any number of pairs, for it keeps no names: pairs that share a slot count as one. That costs
- * a tenth of a microsecond for each word; a Map of the pairs cost six times that, and had to be cut back.
+ * Takes the same memory for any number of pairs, for it keeps no names: pairs that share a slot count as one. A word costs
+ * 0.1 µs; with a Map of pairs it was 0.5 µs where they were many, measured over a million words.
  *
  * @param now Milliseconds, from a clock that only moves forward.
  */
@@ -26,12 +26,13 @@ export function createLastWords(now: () => number): LastWords {
   let latestSecond = 0;
 
   function forgetUntil(second: number): void {
-    words.forEach((word, slot) => {
-      if (word === 0 || word >> 1 > second) return;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const word = words[slot] as number;
+      if (word === 0 || word >> 1 > second) continue;
       words[slot] = 0;
       pairs--;
       failures -= word & 1;
-    });
+    }
   }
 
   return {

@@ -1,17 +1,18 @@
 import type { TakeTurn } from '../ask-ota-tasks.ts';
 
-/** What a call that was late for its turn may make up for; calls that are rarer than that are never late by much of a turn. */
+/** How late calls may be for their turns without losing them: timers and the event loop are. */
 const CATCH_UP_MS = 50;
 
 /**
- * Spreads calls evenly over time, as the generic cell rate algorithm does: no second has more than a tenth above its
- * number, and none of the numbers of ten seconds is exceeded by more than a hundredth.
+ * Spreads calls evenly over time, as the generic cell rate algorithm does: no second has more than a tenth above the
+ * quota.
  *
  * @param now Milliseconds, from a clock that only moves forward.
  */
 export function createQuota(callsPerSecond: number, now: () => number): TakeTurn {
   const intervalMs = 1000 / callsPerSecond;
-  const catchUpMs = catchUpOf(intervalMs);
+  // Calls that are rare are never late by much of a turn; and with this much, three a second would be four.
+  const catchUpMs = intervalMs < CATCH_UP_MS ? CATCH_UP_MS : 0;
   const wake = createWake();
   let dueMs = -Infinity;
 
@@ -25,11 +26,6 @@ export function createQuota(callsPerSecond: number, now: () => number): TakeTurn
     dueMs += intervalMs;
     return true;
   };
-}
-
-/** With this much for calls that are rare, too, three a second would be four. */
-export function catchUpOf(intervalMs: number): number {
-  return intervalMs < CATCH_UP_MS ? CATCH_UP_MS : 0;
 }
 
 /** Has the last of those who want to be called back called back, once, after so many milliseconds. */

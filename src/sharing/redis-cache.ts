@@ -1,9 +1,12 @@
-import type { AskOtaTasks, Origin, OtaTaskCall } from '../ask-ota-tasks.ts';
-import { type OtaTaskOutcome, type OtaTaskRequest, pairId } from '../ota-task.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import type { AskOtaTasks, OnOutcome, OtaTaskCall } from '../ask-ota-tasks.ts';
+import { type OtaTaskRequest, pairId } from '../ota-task.ts';
 import { type BeginLife, servesAddress } from './lifetimes.ts';
-import { createScript, type RedisConnection } from './redis-connection.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { createScript } from './redis-script.ts';
 import type { Seal } from './seal.ts';
-import { decode, encode } from './stored-outcome.ts';
+import { decode, encode, type StoredOutcome } from './stored-outcome.ts';
 
 const PREFIX = 'onenet-ota:task:';
 
@@ -12,28 +15,42 @@ const MAX_KEYS = 500;
 /** How long answers are gathered to be written together. */
 const WRITE_AFTER_MS = 5;
 
-/** The values, then for each what is left of its life. */
+/** The value by which a replica tells the others that it asks OneNET; written again, it is taken back. */
+const CLAIM = '';
+/** How long others wait for whoever asks OneNET, unless told sooner that there is nothing to wait for. */
+const CLAIM_MS = 1000;
+/** How long they wait until they look again, and how long a read may take in all. */
+const LOOK_AGAIN_MS = 20;
+const MOST_READ_MS = 100;
+
+/** Each value and what is left of its life. Whoever finds none claims it: others find the empty value meanwhile. */
 export const READ = createScript(`
-local found = redis.call('MGET', unpack(KEYS))
-for i, key in ipairs(KEYS) do
-  found[#KEYS + i] = found[i] and redis.call('PTTL', key)
+local found = {}
+for i, value in ipairs(redis.call('MGET', unpack(KEYS))) do
+  found[2 * i - 1] = value
+  found[2 * i] = value and redis.call('PTTL', KEYS[i])
+  if not value then redis.call('SET', KEYS[i], '', 'PX', ${CLAIM_MS}) end
 end
 return found`);
 
 /**
  * Each value with its age. An entry that is younger stands, and so does one that serves who wants the address against one
- * that does not; but what has no life is nobody's.
+ * that does not; but what has no life is nobody's. An empty value takes back a claim.
  */
 export const WRITE = createScript(`
 for i, key in ipairs(KEYS) do
   local value, age = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
-  local serves, life = struct.unpack('>BI4', value)
   local old, left, stands = redis.pcall('GETRANGE', key, 0, 4), redis.call('PTTL', key), false
-  if left > 0 and type(old) == 'string' and #old == 5 then
-    local oldServes, oldLife = struct.unpack('>BI4', old)
-    stands = oldServes > serves or oldLife - left < age
+  if value == '' then
+    if old == '' then redis.call('DEL', key) end
+  else
+    local serves, life = struct.unpack('>BI4', value)
+    if left > 0 and type(old) == 'string' and #old == 5 then
+      local oldServes, oldLife = struct.unpack('>BI4', old)
+      stands = oldServes > serves or oldLife - left < age
+    end
+    if life > age and not stands then redis.call('SET', key, value, 'PX', life - age) end
   end
-  if life > age and not stands then redis.call('SET', key, value, 'PX', life - age) end
 end`);
 
 export interface RedisCacheOptions {
@@ -50,59 +67,82 @@ export interface RedisCacheOptions {
 export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCacheOptions): AskOtaTasks {
   const writeSoon = createWriter(redis, now);
 
-  function open(call: OtaTaskCall, name: string, value: unknown, leftMs: unknown, readAtMs: number) {
-    if (!Buffer.isBuffer(value) || typeof leftMs !== 'number' || leftMs <= 0) return undefined;
-    const stored = decode(sealOf(call), name, value);
-    if (stored === undefined || (call.withAddress && !stored.servesAddress)) return undefined;
-    const expiresAtMs = readAtMs + leftMs;
-    const origin: Origin = { source: 'redis', answeredAtMs: expiresAtMs - stored.lifeMs, expiresAtMs };
-    return { outcome: stored.outcome, origin };
-  }
-
-  /** @returns The calls that Redis has not answered. */
-  async function read<Call extends OtaTaskCall>(
-    calls: readonly Call[],
-    onOutcome: (call: Call, outcome: OtaTaskOutcome, origin: Origin) => void,
-  ): Promise<readonly Call[]> {
-    if (redis.availableSinceMs === undefined) return calls;
-    // Before Redis looks at the lives: they are never taken for longer than they are.
-    const readAtMs = now();
-    const names = calls.map((call) => nameOf(call));
-    const reply = await redis.run(READ, names, []);
-    if (!Array.isArray(reply)) return calls;
-    return calls.filter((call, i) => {
-      const hit = open(call, names[i] as string, reply[i], reply[calls.length + i], readAtMs);
-      if (hit !== undefined) onOutcome(call, hit.outcome, hit.origin);
-      return hit === undefined;
-    });
-  }
-
-  function write(call: OtaTaskCall, outcome: OtaTaskOutcome, origin: Origin): void {
-    const lifeMs = origin.expiresAtMs - origin.answeredAtMs;
-    if (lifeMs === 0 || redis.availableSinceMs === undefined) return;
-    const name = nameOf(call);
-    const stored = { outcome, servesAddress: servesAddress(call, outcome), lifeMs };
-    writeSoon(name, encode(sealOf(call), name, stored), origin.answeredAtMs);
-  }
-
   function nameOf(request: OtaTaskRequest): string {
     return PREFIX + sealOf(request).nameOf(pairId(request));
   }
 
-  return (calls, onOutcome) => {
-    void Promise.all(inParts(calls, MAX_KEYS).map((part) => read(part, onOutcome))).then((parts) => {
-      const missing = parts.flat().filter(({ isAwaited }) => isAwaited);
-      if (missing.length === 0) return;
-      ask(missing, (call, outcome) => {
-        if (outcome instanceof Error) {
-          onOutcome(call, outcome);
-          return;
-        }
-        const origin = beginLife(outcome);
-        onOutcome(call, outcome, origin);
-        write(call, outcome, origin);
-      });
+  /** @returns Each value and what is left of its life, one after the other; empty where Redis does not tell in time. */
+  async function look(names: readonly string[], mostMs: number): Promise<unknown[]> {
+    // To look into the first replies before the last is there would make that one seem late.
+    const runs = inParts(names, MAX_KEYS).map((part) => redis.run(READ, part, []));
+    const replies = await Promise.race([Promise.all(runs), delay(mostMs, [], { ref: false })]);
+    return replies.every((reply) => Array.isArray(reply)) ? replies.flat() : [];
+  }
+
+  /** @returns What an entry says, if that is of use to the call. */
+  function open(call: OtaTaskCall, name: string, value: Buffer): StoredOutcome | undefined {
+    const stored = decode(sealOf(call), name, value);
+    return call.withAddress && stored?.servesAddress === false ? undefined : stored;
+  }
+
+  /** Answers what is there and asks OneNET for the rest, but for what another replica asks for: that is looked for again. */
+  async function read<Call extends OtaTaskCall>(
+    calls: readonly Call[],
+    onOutcome: OnOutcome<Call>,
+    beganMs: number,
+  ): Promise<void> {
+    // Before Redis looks at the lives: they are never taken for longer than they are.
+    const readAtMs = now();
+    const names = calls.map(nameOf);
+    const found = await look(names, beganMs + MOST_READ_MS - readAtMs);
+    const looksAgain = now() + LOOK_AGAIN_MS < beganMs + MOST_READ_MS;
+    const missing: Call[] = [];
+    const claimed: Call[] = [];
+    for (const [i, call] of calls.entries()) {
+      if (!call.isAwaited) continue;
+      const [value, leftMs] = [found[2 * i], found[2 * i + 1]];
+      // What has no life is nobody's.
+      const entry = Buffer.isBuffer(value) && typeof leftMs === 'number' && leftMs > 0 ? value : undefined;
+      const stored = entry && open(call, names[i] as string, entry);
+      if (stored !== undefined) {
+        const expiresAtMs = readAtMs + (leftMs as number);
+        const answeredAtMs = expiresAtMs - stored.lifeMs;
+        onOutcome(call, stored.outcome, { source: 'redis', answeredAtMs, expiresAtMs });
+      } else {
+        (entry?.length === CLAIM.length && looksAgain ? claimed : missing).push(call);
+      }
+    }
+    if (missing.length > 0) askOneNet(missing, onOutcome);
+    if (claimed.length === 0) return;
+    await delay(LOOK_AGAIN_MS);
+    await read(claimed, onOutcome, beganMs);
+  }
+
+  function askOneNet<Call extends OtaTaskCall>(calls: readonly Call[], onOutcome: OnOutcome<Call>): void {
+    ask(calls, (call, outcome) => {
+      if (outcome instanceof Error) {
+        onOutcome(call, outcome);
+        write(call, CLAIM, now());
+        return;
+      }
+      const origin = beginLife(outcome);
+      onOutcome(call, outcome, origin);
+      const { answeredAtMs, expiresAtMs } = origin;
+      const lifeMs = expiresAtMs - answeredAtMs;
+      const stored = { outcome, servesAddress: servesAddress(call, outcome), lifeMs };
+      write(call, lifeMs === 0 ? CLAIM : stored, answeredAtMs);
     });
+  }
+
+  function write(call: OtaTaskCall, stored: StoredOutcome | typeof CLAIM, answeredAtMs: number): void {
+    if (redis.availableSinceMs === undefined) return;
+    const name = nameOf(call);
+    writeSoon(name, stored === CLAIM ? CLAIM : encode(sealOf(call), name, stored), answeredAtMs);
+  }
+
+  return (calls, onOutcome) => {
+    if (redis.availableSinceMs === undefined) ask(calls, onOutcome);
+    else void read(calls, onOutcome, now());
   };
 }
 
@@ -110,8 +150,8 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
 function createWriter(
   redis: RedisConnection,
   now: () => number,
-): (name: string, value: Buffer, answeredAtMs: number) => void {
-  let gathered: { readonly name: string; readonly value: Buffer; readonly answeredAtMs: number }[] = [];
+): (name: string, value: Buffer | '', answeredAtMs: number) => void {
+  let gathered: { readonly name: string; readonly value: Buffer | ''; readonly answeredAtMs: number }[] = [];
 
   function flush(): void {
     const entries = gathered;

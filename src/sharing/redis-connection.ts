@@ -1,28 +1,18 @@
-import { createHash } from 'node:crypto';
-
 import { createClient, RESP_TYPES } from '@redis/client';
+
+import type { Script } from './redis-script.ts';
 
 /** What a command may take. */
 const COMMAND_MS = 50;
 /** What connecting may take, the handshake included. */
 const CONNECT_MS = 1000;
-const FIRST_RETRY_MS = 250;
+const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 4000;
 /** Whoever was there for so long is worth a quick retry again. */
 const STABLE_MS = 10_000;
 
 /** Written to find out whether writes are accepted. */
 const PROBE = 'onenet-ota:probe';
-
-/** A Lua script that Redis keeps. */
-export interface Script {
-  readonly source: string;
-  readonly sha: string;
-}
-
-export function createScript(source: string): Script {
-  return { source, sha: createHash('sha1').update(source).digest('hex') };
-}
 
 export interface RedisConnection {
   /** Since when it has answered in time and accepted writes, on the clock of `now`; undefined while it does not. */
@@ -145,11 +135,21 @@ class LateError extends Error {
   readonly code = 'late';
 }
 
-/** Rejects once the reply is late, and what has come meanwhile was read: the late one may be this process. */
+/**
+ * Rejects once the reply is late. The late one must not be this process: time counts from when the command is written,
+ * which the client does in an immediate of its own, and in the end what has come meanwhile is read first.
+ */
 function within<T>(ms: number, reply: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => setImmediate(() => reject(new LateError())), ms);
-    reply.finally(() => clearTimeout(timer)).then(resolve, reject);
+    let timer: NodeJS.Timeout | undefined;
+    const written = setImmediate(() => {
+      timer = setTimeout(() => setImmediate(() => reject(new LateError())), ms);
+    });
+    const stop = (): void => {
+      clearImmediate(written);
+      clearTimeout(timer);
+    };
+    reply.finally(stop).then(resolve, reject);
   });
 }
 

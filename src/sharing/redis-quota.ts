@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 
 import type { TakeTurn } from '../ask-ota-tasks.ts';
 import { createQuota, createWake } from './quota.ts';
-import { createScript, type RedisConnection } from './redis-connection.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { createScript } from './redis-script.ts';
 
 /** What a lease may cover: short, for a turn that its replica does not use is lost to all. */
 const LEASE_MS = 50;

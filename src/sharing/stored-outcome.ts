@@ -1,20 +1,6 @@
 import { isAbsent, type OtaTask, type OtaTaskAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import type { Seal } from './seal.ts';
 
-/** Without their names, which would be half of what is stored. */
-const TASK_FIELDS = [
-  'target',
-  'token',
-  'size',
-  'signal',
-  'power',
-  'retry',
-  'interval',
-  'md5',
-  'ipPort',
-  'type',
-] as const satisfies readonly (keyof OtaTask)[];
-
 /** Whether it serves who wants the address, and its life in milliseconds: what the script that writes has to compare. */
 const HEADER_BYTES = 5;
 
@@ -28,21 +14,44 @@ export function encode(seal: Seal, name: string, { outcome, servesAddress, lifeM
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt8(Number(servesAddress));
   header.writeUInt32BE(lifeMs, 1);
-  const fields = isAbsent(outcome)
-    ? [outcome.reason, outcome.errno]
-    : TASK_FIELDS.map((field) => outcome[field]);
-  return seal.seal(name, header, JSON.stringify(fields));
+  return seal.seal(name, header, JSON.stringify(fieldsOf(outcome)));
 }
 
 /** @returns Nothing where it is not as it was encoded under this name. */
 export function decode(seal: Seal, name: string, value: Buffer): StoredOutcome | undefined {
   const text = seal.open(name, HEADER_BYTES, value);
   if (text === undefined) return undefined;
-  // Who holds the key wrote it, in this very format.
-  const fields = JSON.parse(text) as unknown[];
-  const outcome =
-    fields.length === 2
-      ? ({ reason: fields[0], errno: fields[1] } as OtaTaskAbsent)
-      : (Object.fromEntries(TASK_FIELDS.map((field, i) => [field, fields[i]])) as unknown as OtaTask);
-  return { outcome, servesAddress: value.readUInt8() === 1, lifeMs: value.readUInt32BE(1) };
+  return {
+    // Who holds the key wrote it, in this very format.
+    outcome: outcomeOf(JSON.parse(text) as Fields),
+    servesAddress: value.readUInt8() === 1,
+    lifeMs: value.readUInt32BE(1),
+  };
+}
+
+type TaskFields = [
+  OtaTask['target'],
+  OtaTask['token'],
+  OtaTask['size'],
+  OtaTask['signal'],
+  OtaTask['power'],
+  OtaTask['retry'],
+  OtaTask['interval'],
+  OtaTask['md5'],
+  OtaTask['ipPort'],
+  OtaTask['type'],
+];
+type Fields = TaskFields | [OtaTaskAbsent['reason'], OtaTaskAbsent['errno']];
+
+/** Without their names, which would be half of what is stored. */
+function fieldsOf(outcome: OtaTaskOutcome): Fields {
+  if (isAbsent(outcome)) return [outcome.reason, outcome.errno];
+  const { target, token, size, signal, power, retry, interval, md5, ipPort, type } = outcome;
+  return [target, token, size, signal, power, retry, interval, md5, ipPort, type];
+}
+
+function outcomeOf(fields: Fields): OtaTaskOutcome {
+  if (fields.length === 2) return { reason: fields[0], errno: fields[1] };
+  const [target, token, size, signal, power, retry, interval, md5, ipPort, type] = fields;
+  return { target, token, size, signal, power, retry, interval, md5, ipPort, type };
 }

@@ -32,7 +32,9 @@ function elements(): { readonly name: string; readonly description: string }[] {
   const add = (name: string, described: { description?: string | null | undefined }): void => {
     found.push({ name, description: described.description ?? '' });
   };
-  for (const type of Object.values(createSchema().getTypeMap())) {
+  for (const type of Object.values(
+    createSchema({ productField: undefined, secretFieldScopes: undefined }).getTypeMap(),
+  )) {
     if (type.name.startsWith('_') || type.name === 'Query' || isSpecifiedScalarType(type)) continue;
     if (/^(federation|link)__/.test(type.name)) continue;
     add(type.name, type);

@@ -19,6 +19,8 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   const graphql = await createGraphQLServer({
     fetchOtaTasks,
     maxDeviceTasks: 10,
+    schema: { productField: undefined, secretFieldScopes: undefined },
+    isProduct: () => false,
     sandbox: false,
     sandboxHeaders: {},
     federatedTrace: true,
@@ -34,7 +36,10 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
     traceRequest: undefined,
     metrics: createMetrics({
       callsInFlight: () => 0,
-      callsWaiting: () => 0,
+      callsQueued: () => 0,
+      quotaWaiting: () => 0,
+      pairsAnswered: {},
+      isRedisAvailable: undefined,
       circuitState: () => 'closed',
       tokenSource: 'ready',
       tokenExpiry: () => undefined,

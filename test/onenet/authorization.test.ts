@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import {
-  createReadyToken,
+  createStaticToken,
   createTokenMint,
   type SignMethod,
   signToken,
@@ -143,14 +143,14 @@ describe('the token mint', () => {
 describe('a ready token', () => {
   it('is given as it is, and tells when it expires', () => {
     const token = signToken({ ...CREDENTIALS, method: 'sha256' }, 1_537_255_523);
-    const { authorize, expiry } = createReadyToken(token);
+    const { authorize, expiry } = createStaticToken(token);
     expect([authorize(), expiry()]).toEqual([token, 1_537_255_523]);
   });
 
   it.each(['token', 'et', 'et=', 'et=soon', 'et=-1', 'et=1e9', 'et=15372555230000', 'met=1537255523'])(
     'tells nothing where it does not say so in the documented way: %s',
     (token) => {
-      const { authorize, expiry } = createReadyToken(token);
+      const { authorize, expiry } = createStaticToken(token);
       expect([authorize(), expiry()]).toEqual([token, undefined]);
     },
   );

@@ -92,6 +92,16 @@ describe('a call', () => {
     expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
   });
 
+  it('with the address serves those who come after one without it has ended, too', async () => {
+    const onenet = await startOneNet({ latencyMs: ({ cdn }) => (cdn === 'true' ? 200 : 1) });
+    const { ask } = await startChain(onenet);
+    const plain = ask(fota('a'));
+    const full = ask(fotaWithAddress('a'));
+    await plain;
+    await Promise.all([full, ask(fota('a'))]);
+    expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
+  });
+
   it('goes on for the others when the one who began it leaves', async () => {
     const onenet = await startSlowOneNet();
     const { ask, answered } = await startChain(onenet);

@@ -1,0 +1,144 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+import { parseProducts, type Products, readProducts, watchProducts } from '../../src/onenet/products-file.ts';
+import { until } from '../until.ts';
+
+const KEY = 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=';
+const OTHER = 'b3RoZXI=';
+
+function startDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'products-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+
+describe('a products file', () => {
+  it('names products and their keys', () => {
+    expect([...parseProducts(JSON.stringify({ 123123: KEY, abc: OTHER }))]).toEqual([
+      ['123123', KEY],
+      ['abc', OTHER],
+    ]);
+  });
+
+  it.each([
+    ['', 'is not a JSON object'],
+    ['{"123":"S0VZ"', 'is not a JSON object'],
+    ['null', 'is not a JSON object'],
+    ['["S0VZ"]', 'is not a JSON object'],
+    ['{}', 'names no product'],
+    ['{"a b":"S0VZ"}', 'has a product id that is not letters and digits'],
+    ['{"":"S0VZ"}', 'has a product id that is not letters and digits'],
+    ['{"__proto__":"S0VZ"}', 'has a product id that is not letters and digits'],
+    ['{"123":"S0VZ?"}', 'has an access key that is not base64'],
+    ['{"123":""}', 'has an access key that is not base64'],
+    ['{"123":null}', 'has an access key that is not base64'],
+    ['{"123":{"key":"S0VZ"}}', 'has an access key that is not base64'],
+  ])('that says %s is refused, without a word of it', (text, message) => {
+    expect(() => parseProducts(text)).toThrow(expect.objectContaining({ message }));
+  });
+
+  it('that is not there is refused', () => {
+    expect(() => readProducts(join(startDirectory(), 'none'))).toThrow('cannot be read');
+  });
+});
+
+describe('a products file that is followed', { timeout: 20_000 }, () => {
+  function start(path: string) {
+    const changes: Products[] = [];
+    const faults: string[] = [];
+    onTestFinished(
+      watchProducts(
+        path,
+        readProducts(path),
+        (products) => changes.push(products),
+        (fault) => faults.push(fault),
+      ),
+    );
+    return { changes, faults };
+  }
+
+  function startFile(): string {
+    const path = join(startDirectory(), 'products.json');
+    writeFileSync(path, JSON.stringify({ 1: KEY }));
+    return path;
+  }
+
+  const CHANGED = JSON.stringify({ 1: OTHER, 2: KEY });
+
+  it.each([
+    { how: 'written anew', change: (path: string) => writeFileSync(path, CHANGED) },
+    {
+      how: 'replaced by another that has its times',
+      change: (path: string) => {
+        writeFileSync(`${path}.new`, CHANGED);
+        utimesSync(`${path}.new`, 1, 1);
+        renameSync(`${path}.new`, path);
+      },
+    },
+  ])('is taken when it is $how', async ({ change }) => {
+    const path = startFile();
+    utimesSync(path, 1, 1);
+    const { changes, faults } = start(path);
+    change(path);
+    await until(() => changes.length > 0);
+    expect(changes.map((products) => [...products])).toEqual([
+      [
+        ['1', OTHER],
+        ['2', KEY],
+      ],
+    ]);
+    expect(faults).toEqual([]);
+  });
+
+  it('is taken when the link of a mounted secret is swapped', async () => {
+    const directory = startDirectory();
+    const version = (name: string, text: string): void => {
+      mkdirSync(join(directory, name));
+      writeFileSync(join(directory, name, 'products.json'), text);
+      symlinkSync(name, join(directory, '..data_tmp'));
+      renameSync(join(directory, '..data_tmp'), join(directory, '..data'));
+    };
+    version('..2026_1', JSON.stringify({ 1: KEY }));
+    symlinkSync(join('..data', 'products.json'), join(directory, 'products.json'));
+    const { changes } = start(join(directory, 'products.json'));
+    version('..2026_2', CHANGED);
+    rmSync(join(directory, '..2026_1'), { recursive: true });
+    await until(() => changes.length > 0);
+    expect(changes[0]?.get('2')).toBe(KEY);
+  });
+
+  it.each([
+    {
+      how: 'cut in the middle',
+      spoil: (path: string) => writeFileSync(path, '{"1":'),
+      fault: 'is not a JSON object',
+    },
+    { how: 'gone', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
+    {
+      how: 'a directory',
+      spoil: (path: string) => {
+        rmSync(path);
+        mkdirSync(path);
+      },
+      fault: 'cannot be read',
+    },
+    { how: 'empty', spoil: (path: string) => writeFileSync(path, '{}'), fault: 'names no product' },
+  ])(
+    'counts as it was while it is $how, which is said once, and is taken when it is sound again',
+    async (row) => {
+      const path = startFile();
+      const { changes, faults } = start(path);
+      row.spoil(path);
+      await until(() => faults.length > 0);
+      rmSync(path, { recursive: true, force: true });
+      writeFileSync(path, CHANGED);
+      await until(() => changes.length > 0);
+      expect(faults[0]).toBe(row.fault);
+      expect(faults.length).toBeLessThanOrEqual(2);
+    },
+  );
+});
