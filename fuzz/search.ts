@@ -94,9 +94,10 @@ function isWorse(found: Found, goal: Goal, worst: ReadonlyMap<string, Found>): b
   return worst.size < POPULATION || [...worst.values()].some((each) => each[goal] < found[goal]);
 }
 
-/** Requests of one kind differ in numbers alone; of each, one is told. */
+/** Requests of one kind repeat the same parts and get the same answer; of each kind, one is told. */
 function kindOf({ description, measurement: { status, code } }: Found): string {
-  return `${status} ${code} ${description.replaceAll(/\d+/g, '')}`;
+  const repeated = description.matchAll(/\d\d+(?:\*| )([^\s{}();,]+)/g);
+  return `${status} ${code} ${[...new Set([...repeated].map(([, part]) => part))].sort().join(' ')}`;
 }
 
 export async function measure(
