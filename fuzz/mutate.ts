@@ -8,7 +8,7 @@ interface Site {
   readonly name: string;
 }
 
-const FACTORS = [0.5, 0.8, 0.95, 1.05, 1.3, 2, 4];
+const FACTORS = [0.5, 0.9, 1, 1, 1.1, 1.5, 2, 5];
 /** Of anything that is repeated. */
 const MOST = 200_000;
 
@@ -27,10 +27,10 @@ export function mutate(recipe: Recipe, donor: Recipe, random: () => number): Rec
       const site = pick(sites.filter(({ holder, key }) => typeof holder[key] === 'number'));
       if (site === undefined) continue;
       const value = site.holder[site.key] as number;
-      const step = random() < 0.5 ? value + pick([-1, 1])! : Math.round(value * pick(FACTORS)!);
+      const least = site.name === 'unused' || site.name === 'fragment' ? 0 : 1;
       site.holder[site.key] = Math.min(
         MOST,
-        Math.max(site.name === 'unused' || site.name === 'fragment' ? 0 : 1, step),
+        Math.max(least, Math.round(value * (pick(FACTORS) ?? 1)) + (pick([-1, 0, 1]) ?? 0)),
       );
     } else if (dice < 0.8) {
       const site = pick(sites);

@@ -5,6 +5,7 @@ import {
   type GraphQLCompositeType,
   type GraphQLField,
   type GraphQLObjectType,
+  isAbstractType,
   isCompositeType,
   SchemaMetaFieldDef,
   TypeMetaFieldDef,
@@ -155,11 +156,11 @@ const { value } = fc.letrec<{ value: Value }>((tie) => ({
   ),
 }));
 
-/** Of every ten values, nine are of the type that is wanted. */
+/** Nearly always of the type that is wanted: one wrong value, and nothing else of a request is looked at. */
 const valueOf = (type: VariableType, text: string): fc.Arbitrary<Value> =>
   fc.oneof(
-    { weight: 6, arbitrary: fc.constant<Value>({ kind: 'variable', type }) },
-    { weight: 3, arbitrary: fc.constant<Value>({ kind: 'text', text, repeat: 1 }) },
+    { weight: 40, arbitrary: fc.constant<Value>({ kind: 'variable', type }) },
+    { weight: 20, arbitrary: fc.constant<Value>({ kind: 'text', text, repeat: 1 }) },
     { weight: 1, arbitrary: value },
   );
 const VALUES: Readonly<Record<string, fc.Arbitrary<Value>>> = {
@@ -172,7 +173,7 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<Value>>> = {
 const directive: fc.Arbitrary<Directive> = fc.record({
   directives: fc.oneof(
     { weight: 8, arbitrary: fc.constant([]) },
-    { weight: 2, arbitrary: fc.array(fc.constantFrom('skip', 'include', ...ODD_NAMES), { maxLength: 2 }) },
+    { weight: 2, arbitrary: fc.array(often('skip', 'include', 'include', ...ODD_NAMES), { maxLength: 2 }) },
   ),
   repeat: repeat(20),
   if: valueOf('b', 'false'),
@@ -209,14 +210,15 @@ const { ...selections } = fc.letrec<Record<string, Selection[]>>((tie) =>
           ...part,
           name,
           alias: fc.constantFrom('numbered' as const, 'numbered' as const, 'none' as const, 'long' as const),
-          arguments: fc.oneof({ weight: 20, arbitrary: fc.tuple(...right) }, { weight: 1, arbitrary: odd }),
+          arguments: fc.oneof({ weight: 60, arbitrary: fc.tuple(...right) }, { weight: 1, arbitrary: odd }),
           selections: ofType === undefined ? fc.constant([]) : tie(ofType),
         });
       };
       const known = fieldsOf(type).map(({ name, args, type: of }) =>
         field(fc.constant(name), args, isCompositeType(getNamedType(of)) ? getNamedType(of).name : undefined),
       );
-      const inline = fc.constantFrom(type.name, '', ...possibleTypes(type), ...typeNames).chain((condition) =>
+      const condition = fc.constantFrom('', ...spreadable(type.name), ...spreadable(type.name));
+      const inline = condition.chain((condition) =>
         fc.record({
           kind: fc.constant('inline' as const),
           ...part,
@@ -226,13 +228,13 @@ const { ...selections } = fc.letrec<Record<string, Selection[]>>((tie) =>
       );
       const one = fc.oneof(
         { maxDepth: 6, depthIdentifier: 'selection' },
-        field(fc.constant('__typename'), []),
-        { weight: 8, arbitrary: fc.oneof(...known) },
+        { weight: 10, arbitrary: field(fc.constant('__typename'), []) },
+        { weight: 80, arbitrary: fc.oneof(...known) },
         {
-          weight: 2,
+          weight: 20,
           arbitrary: fc.record({ kind: fc.constant('spread' as const), ...part, fragment: fc.nat(7) }),
         },
-        { weight: 'getFields' in type ? 1 : 6, arbitrary: inline },
+        { weight: 'getFields' in type ? 10 : 150, arbitrary: inline },
         { weight: 1, arbitrary: field(fc.constantFrom(...ODD_NAMES, 'id', 'size'), []) },
       );
       return [type.name, fc.array(one, { minLength: 1, maxLength: 4, depthIdentifier: 'selection' })];
@@ -240,8 +242,12 @@ const { ...selections } = fc.letrec<Record<string, Selection[]>>((tie) =>
   ),
 );
 
-function possibleTypes(type: GraphQLCompositeType): string[] {
-  return 'getFields' in type ? [type.name, type.name] : schema.getPossibleTypes(type).map(({ name }) => name);
+/** Types of which a fragment may be spread where the type is selected from. */
+export function spreadable(typeName: string): string[] {
+  const type = schema.getType(typeName);
+  return isAbstractType(type)
+    ? [typeName, ...schema.getPossibleTypes(type).map(({ name }) => name)]
+    : [typeName];
 }
 
 const onQuery = selections[query.name] as fc.Arbitrary<Selection[]>;
@@ -268,7 +274,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   nameLength: fc.integer({ min: 1, max: 60_000 }),
   variables: fc.record({
     distinct: repeat(200),
-    withDefaults: fc.boolean(),
+    withDefaults: often(false, true),
     booleans: fc.constantFrom('true', 'false', 'mixed'),
     others: often('right', 'null', 'wrong', 'long', 'deep', 'absent'),
   }),

@@ -7,6 +7,7 @@ import {
   type RepresentationKind,
   type Selection,
   type Value,
+  spreadable,
   VARIABLE_TYPES,
   type VariableType,
 } from './recipe.ts';
@@ -85,6 +86,7 @@ function writeOperation(
   const { filler, operations, fragments, nameLength, representations } = recipe;
   const { distinct, withDefaults, booleans, others } = recipe.variables;
   const used = new Map<string, VariableType>();
+  const spread = new Set<string>();
   let aliases = 0;
   let uses = 0;
   let length = 0;
@@ -106,14 +108,7 @@ function writeOperation(
 
   function write(selection: Selection, turn: number, fragment: number, copy: number): string {
     const directives = writeDirective(selection.directive);
-    if (selection.kind === 'spread') {
-      const at = fragments.length === 0 ? 0 : selection.fragment % fragments.length;
-      // A fragment that spreads its own kind spreads the next of them: a chain without end would be refused.
-      const which = at === fragment ? copy + 1 + turn : turn;
-      const of = fragments[at];
-      if (of === undefined || (at === fragment && which >= of.repeat)) return '__typename';
-      return `...F${at}x${which % of.repeat}${directives}`;
-    }
+    if (selection.kind === 'spread') return writeSpread(selection, turn, fragment, copy) + directives;
     const inner =
       selection.selections.length === 0 ? '' : `{${writeAll(selection.selections, fragment, copy)}}`;
     if (selection.kind === 'inline') {
@@ -123,6 +118,25 @@ function writeOperation(
     if (selection.alias !== 'none') aliases++;
     const given = selection.arguments.map(({ argument, value }) => `${argument}:${writeValue(value)}`);
     return `${alias[selection.alias]}${selection.name}${given.length === 0 ? '' : `(${given.join(' ')})`}${directives}${inner}`;
+  }
+
+  /** Only of fragments that stand further on, or of a copy that does: a circle is refused. */
+  function writeSpread(
+    { on, fragment: place }: Selection & { kind: 'spread' },
+    turn: number,
+    fragment: number,
+    copy: number,
+  ): string {
+    const fits = [...fragments.keys()].filter(
+      (at) => at >= fragment && spreadable(on).includes(fragments[at]?.on as string),
+    );
+    const at = fits[place % fits.length];
+    if (at === undefined) return '__typename';
+    const { repeat } = fragments[at] as Fragment;
+    const which = at === fragment ? copy + 1 + turn : turn % repeat;
+    if (which >= repeat) return '__typename';
+    spread.add(`${at}x${which}`);
+    return `...F${at}x${which}`;
   }
 
   function writeDirective({ directives, repeat, if: condition }: Directive): string {
@@ -151,24 +165,23 @@ function writeOperation(
     }
   }
 
-  const writeFragment = ({ on, repeat, directive, selections }: Fragment, at: number): string =>
-    parts(
-      repeat,
-      (copy) =>
-        `fragment F${at}x${copy} on ${on}${writeDirective(directive)}{${writeAll(selections, at, copy)}}`,
+  const bodies = parts(operations.repeat, (i) => `query O${i}(){${writeAll(operations.selections, -1, 0)}}`);
+  // What writing them adds to the set, the loop still reaches.
+  const definitions: string[] = [];
+  for (const name of spread) {
+    const [at = 0, copy = 0] = name.split('x').map(Number);
+    const { on, directive, selections } = fragments[at] as Fragment;
+    definitions.push(
+      `fragment F${name} on ${on}${writeDirective(directive)}{${writeAll(selections, at, copy)}}`,
     );
-  const definitions = fragments.map(writeFragment).join('\n');
-  const bodies = parts(
-    operations.repeat,
-    (i) => `query O${i}${'()'}{${writeAll(operations.selections, -1, 0)}}`,
-  );
+  }
   for (let i = 0; i < operations.unused; i++) used.set(`unused${i}`, 'a');
   const declared = [...used].map(
     ([name, type]) => `$${name}:${VARIABLE_TYPES[type]}${withDefaults ? `=${DEFAULTS[type]}` : ''}`,
   );
   const heads = bodies.replaceAll('()', declared.length === 0 ? '' : `(${declared.join(' ')})`);
   const fill = filler.text.repeat(filler.text === '\ufeff' ? 1 : filler.repeat);
-  const text = `${fill}#${String(nonce).padStart(9, '0')}\n${heads}\n${definitions}`;
+  const text = `${fill}#${String(nonce).padStart(9, '0')}\n${heads}\n${definitions.join('\n')}`;
   if (text.length > MAX_TEXT) throw new TooLongError();
 
   const scalar = (name: string, type: VariableType): string => {
@@ -219,7 +232,8 @@ function writeRepresentations({ repeat, distinct, of }: Recipe['representations'
     'errno-12': (id) => device(`errno-12-${id}`),
     'errno-99': (id) => device(`errno-99-${id}`),
     garbage: (id) => device(`garbage-${id}`),
-    mixed: (id) => device(['d', 'fat-', 'errno-4-', 'errno-12-', 'garbage-', '#'][id % 6] + String(id)),
+    mixed: (id) =>
+      device(`${['d', 'fat-', 'errno-4-', 'errno-12-', 'garbage-', '#'][id % 6] as string}${id}`),
     number: () => '7',
     empty: () => '{}',
     null: () => 'null',

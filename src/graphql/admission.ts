@@ -1,7 +1,7 @@
 import type { OtaTaskRequest } from '../ota-task.ts';
 import { deviceIdIn } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
-import type { OperationLimits } from './limits.ts';
+import { type OperationLimits, VALUES_PER_ERROR } from './limits.ts';
 import { pairId } from './loader.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
@@ -22,11 +22,14 @@ const CHARACTERS_PER_VALUE = 100;
 /** The representations of each `_entities` field of a plan, in its order. */
 export type Representations = readonly (readonly unknown[])[];
 
-/** What graphql-js has to resolve one by one, duplicates included; keys count by their length, for each is repeated. */
+/**
+ * What graphql-js has to resolve one by one, duplicates included. Keys count by their length, for each is repeated; an
+ * entity and each of its tasks count as if they were errors.
+ */
 export function countResolvedValues({ entities }: OperationPlan, representations: Representations): number {
-  return sum(entities, representations, ({ key, fields, values }) => {
+  return sum(entities, representations, ({ key, fields, tasks, values }) => {
     const keys = fields.reduce((total, field) => total + field.key.length, key.length);
-    return 1 + values + keys / CHARACTERS_PER_VALUE;
+    return values + keys / CHARACTERS_PER_VALUE + (1 + tasks.length) * VALUES_PER_ERROR;
   });
 }
 

@@ -174,17 +174,12 @@ function coerce(
   variables: VariableValues,
   sandbox: boolean,
 ): VariableValues {
-  if (lists.every((name) => isListWithoutNull(variables[name]))) {
-    if (coerced.length === 0) return variables;
-    const values = getVariableValues(schema, coerced, variables, { maxErrors: 1 });
-    if (values.coerced) return { ...variables, ...values.coerced };
-  }
-  const values = getVariableValues(schema, definition.variableDefinitions ?? [], variables, {
-    maxErrors: 50,
-    hideSuggestions: !sandbox,
-  });
+  const areListsRight = lists.every((name) => isListWithoutNull(variables[name]));
+  const toCoerce = areListsRight ? coerced : (definition.variableDefinitions ?? []);
+  if (toCoerce.length === 0) return variables;
+  const values = getVariableValues(schema, toCoerce, variables, { maxErrors: 50, hideSuggestions: !sandbox });
   if (values.errors) throw new RequestError('BAD_USER_INPUT', values.errors);
-  return values.coerced;
+  return areListsRight ? { ...variables, ...values.coerced } : values.coerced;
 }
 
 /** What makes representations right for graphql-js, which copies them to find it out. */
