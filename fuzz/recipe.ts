@@ -137,6 +137,17 @@ const often = <T>(usual: T, ...others: T[]): fc.Arbitrary<T> =>
     { weight: 1, arbitrary: fc.constantFrom(...others) },
   );
 
+const RICH = [
+  '_entities',
+  'otaTask',
+  'otaTaskResult',
+  'types',
+  'fields',
+  'type',
+  'token',
+  'downloadUrl',
+  'reason',
+];
 const ODD_NAMES = ['unknown', '__proto__', 'constructor', 'toString'];
 const TEXTS = ['null', 'true', '1', 'FOTA', '"Device"', '"\\u0001"', '"""\n"""', '1e400', '$'];
 
@@ -193,6 +204,7 @@ function fieldsOf(type: GraphQLCompositeType): GraphQLField<unknown, unknown>[] 
 const { ...selections } = fc.letrec<Record<string, Selection[]>>((tie) =>
   Object.fromEntries(
     composites.map((type) => {
+      const isOfSchema = type.name.startsWith('_') && type.name !== '_Entity';
       const part = { on: fc.constant(type.name), repeat: repeat(200), directive };
       const field = (
         name: fc.Arbitrary<string>,
@@ -209,14 +221,24 @@ const { ...selections } = fc.letrec<Record<string, Selection[]>>((tie) =>
           kind: fc.constant('field' as const),
           ...part,
           name,
-          alias: fc.constantFrom('numbered' as const, 'numbered' as const, 'none' as const, 'long' as const),
+          alias: isOfSchema
+            ? often<FieldSelection['alias']>('none', 'numbered')
+            : fc.constantFrom('numbered', 'none', 'long'),
           arguments: fc.oneof({ weight: 60, arbitrary: fc.tuple(...right) }, { weight: 1, arbitrary: odd }),
           selections: ofType === undefined ? fc.constant([]) : tie(ofType),
         });
       };
-      const known = fieldsOf(type).map(({ name, args, type: of }) =>
-        field(fc.constant(name), args, isCompositeType(getNamedType(of)) ? getNamedType(of).name : undefined),
-      );
+      const fields = fieldsOf(type).map(({ name, args, type: of }) => ({
+        name,
+        arbitrary: field(
+          fc.constant(name),
+          args,
+          isCompositeType(getNamedType(of)) ? getNamedType(of).name : undefined,
+        ),
+      }));
+      const known = fields.map(({ arbitrary }) => arbitrary);
+      // What there is most to find in.
+      const composite = fields.filter(({ name }) => RICH.includes(name)).map(({ arbitrary }) => arbitrary);
       const condition = fc.constantFrom('', ...spreadable(type.name), ...spreadable(type.name));
       const inline = condition.chain((condition) =>
         fc.record({
@@ -229,7 +251,8 @@ const { ...selections } = fc.letrec<Record<string, Selection[]>>((tie) =>
       const one = fc.oneof(
         { maxDepth: 6, depthIdentifier: 'selection' },
         { weight: 10, arbitrary: field(fc.constant('__typename'), []) },
-        { weight: 80, arbitrary: fc.oneof(...known) },
+        { weight: 40, arbitrary: fc.oneof(...known) },
+        { weight: 60, arbitrary: fc.oneof(...(composite.length > 0 ? composite : known)) },
         {
           weight: 20,
           arbitrary: fc.record({ kind: fc.constant('spread' as const), ...part, fragment: fc.nat(7) }),

@@ -14,6 +14,8 @@ import {
 
 /** A request as it is sent. */
 export interface Request {
+  /** Of the operation. */
+  readonly text: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   /** Of the body, before it was compressed. */
@@ -32,12 +34,14 @@ export class TooLongError extends Error {}
  * @throws TooLongError where the service would not even look at it.
  */
 export function render(recipe: Recipe, nonce: number): Request {
-  const body = Buffer.from(writeBody(recipe, nonce));
+  const operation = writeOperation(recipe, nonce);
+  const body = Buffer.from(writeBody(recipe.body, operation));
   if (body.length > MAX_BODY) throw new TooLongError();
   const { encoding } = recipe.body;
   const { accept, repeat, trace } = recipe.headers;
   const accepts = `${accept}${`,${accept}`.repeat(repeat - 1)}`;
   return {
+    text: operation.text,
     headers: {
       'content-type': 'application/json',
       accept: accepts.slice(0, MAX_HEADER),
@@ -54,8 +58,7 @@ function compress(body: Buffer): Buffer {
   return brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } });
 }
 
-function writeBody({ body, ...recipe }: Recipe, nonce: number): string {
-  const { text, variables } = writeOperation(recipe, nonce);
+function writeBody(body: Recipe['body'], { text, variables }: Operation): string {
   const besides: Readonly<Record<Recipe['body']['beside'], () => string>> = {
     nothing: () => '',
     deep: () => `,"extensions":{"e":${'[{"a":'.repeat(body.repeat)}1${'}]'.repeat(body.repeat)}}`,
@@ -79,10 +82,13 @@ function list(count: number, each: (i: number) => string): string {
   return Array.from({ length: count }, (_, i) => each(i)).join(',');
 }
 
-function writeOperation(
-  recipe: Omit<Recipe, 'body'>,
-  nonce: number,
-): { readonly text: string; readonly variables: string } {
+interface Operation {
+  readonly text: string;
+  /** As JSON. */
+  readonly variables: string;
+}
+
+function writeOperation(recipe: Recipe, nonce: number): Operation {
   const { filler, operations, fragments, nameLength, representations } = recipe;
   const { distinct, withDefaults, booleans, others } = recipe.variables;
   const used = new Map<string, VariableType>();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 
 import { describe } from './describe.ts';
 import { mutate } from './mutate.ts';
-import { type Recipe, recipes, type Selection } from './recipe.ts';
+import { type Recipe, recipes } from './recipe.ts';
 import { render, type Request, TooLongError } from './render.ts';
 import type { Measurement, Target } from './target.ts';
 
@@ -94,20 +94,15 @@ function isWorse(found: Found, goal: Goal, worst: ReadonlyMap<string, Found>): b
   return worst.size < POPULATION || [...worst.values()].some((each) => each[goal] < found[goal]);
 }
 
-/** Of requests that get the same answer from the same fields for the same representations, one is told. */
-function kindOf({ recipe, measurement: { status, code } }: Found): string {
-  const { operations, fragments, representations, headers } = recipe;
-  const names = new Set<string>();
-  const visit = (selections: readonly Selection[]): void => {
-    for (const selection of selections) {
-      if (selection.kind === 'spread') continue;
-      if (selection.kind === 'field' && selection.selections.length > 0) names.add(selection.name);
-      visit(selection.selections);
-    }
-  };
-  for (const selections of [operations.selections, ...fragments.map((each) => each.selections)])
-    visit(selections);
-  return [status, code, ...[...names].sort(), representations.of, headers.trace].join(' ');
+const PARTS = ['_entities', 'otaTask(', 'otaTaskResult(', '_service', '__schema', '__type(', 'fragment', '@'];
+
+/** Of requests that get the same answer for the same parts and representations, one is told. */
+function kindOf({ recipe, request, measurement: { status, code } }: Found): string {
+  const parts = PARTS.filter((part) => request.text.includes(part));
+  const representations = request.text.includes('$r') ? recipe.representations.of : '';
+  return [status, code, ...parts, representations, request.headers['apollo-federation-include-trace']].join(
+    ' ',
+  );
 }
 
 export async function measure(

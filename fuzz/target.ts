@@ -26,7 +26,7 @@ export interface Measurement {
 export interface Target {
   readonly service: RunningServer;
   /** Sends a request and waits for the whole answer. */
-  measure(request: Request): Promise<Measurement>;
+  measure(request: Pick<Request, 'headers' | 'body'>): Promise<Measurement>;
   /** Milliseconds that a probe waits. */
   probe(): Promise<number>;
   /** Lines of the log that tell of a fault of the program. */
@@ -106,7 +106,7 @@ async function measure(
   client: Client,
   service: RunningServer,
   onenet: Simulator,
-  { headers, body }: Request,
+  { headers, body }: Pick<Request, 'headers' | 'body'>,
 ): Promise<Measurement> {
   onenet.resetCalls();
   const before = service.cpuUs();

@@ -1,7 +1,7 @@
 import type { OtaTaskRequest } from '../ota-task.ts';
 import { deviceIdIn } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
-import { type OperationLimits, VALUES_PER_ERROR } from './limits.ts';
+import type { OperationLimits } from './limits.ts';
 import { pairId } from './loader.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
@@ -23,13 +23,18 @@ const CHARACTERS_PER_VALUE = 100;
 export type Representations = readonly (readonly unknown[])[];
 
 /**
- * What graphql-js has to resolve one by one, duplicates included. Keys count by their length, for each is repeated; an
- * entity and each of its tasks count as if they were errors.
+ * What graphql-js has to resolve one by one, duplicates included; keys count by their length, for each is repeated.
+ *
+ * @param perError What an error counts, which any entity and any of its tasks may become.
  */
-export function countResolvedValues({ entities }: OperationPlan, representations: Representations): number {
+export function countResolvedValues(
+  { entities }: OperationPlan,
+  representations: Representations,
+  perError: number,
+): number {
   return sum(entities, representations, ({ key, fields, tasks, values }) => {
     const keys = fields.reduce((total, field) => total + field.key.length, key.length);
-    return values + keys / CHARACTERS_PER_VALUE + (1 + tasks.length) * VALUES_PER_ERROR;
+    return values - tasks.length + (1 + tasks.length) * perError + keys / CHARACTERS_PER_VALUE;
   });
 }
 

@@ -25,7 +25,6 @@ async function cheapest(
       await target.measure({
         headers: { 'content-type': 'application/json', ...headers },
         body: Buffer.from(body),
-        decodedBytes: body.length,
       }),
     );
   }
