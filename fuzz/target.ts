@@ -64,13 +64,13 @@ function faultByName({ deviceId }: RecordedCall): Fault | undefined {
  * Starts the built service as whoever holds the secret meets it, with the sandbox, so that everything can be reached.
  * OneNET answers at once from this process, whose CPU is not counted.
  */
-export async function startTarget(): Promise<Target> {
+export async function startTarget(environment: NodeJS.ProcessEnv = {}): Promise<Target> {
   const onenet = await createSimulator({ fleet: createUniformFleet({ seed: 'fuzz' }), fault: faultByName });
   const faults: string[] = [];
   const service = await spawnServer(
     'the service',
     ['dist/main.js'],
-    ourEnvironment(onenet.url, { SANDBOX: 'true', ROUTER_SECRET: SECRET, LOG_LEVEL: 'info' }),
+    ourEnvironment(onenet.url, { SANDBOX: 'true', ROUTER_SECRET: SECRET, LOG_LEVEL: 'info', ...environment }),
     (line) => {
       if ((JSON.parse(line) as { readonly level: number }).level >= ERROR_LEVEL) faults.push(line);
     },

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { GOALS } from '../../fuzz/fuzz.ts';
 import { startTarget, type Target } from '../../fuzz/target.ts';
@@ -92,4 +92,40 @@ describe('a request of less than 10 KB that multiplies', () => {
     expect(status).toBe(200);
     expect(cpuMs).toBeLessThan(GOALS.cpuMsPer10KB);
   });
+});
+
+describe('the plans that are remembered', () => {
+  it.each([
+    [
+      'in one operation, 180 MB a plan',
+      (
+        n: number,
+      ) => `query ($r: [_Any!]!) { ${repeat(60, (i) => `a${n}x${i}: _entities(representations: $r) { ...F }`)} }
+        fragment F on Device { ${repeat(60, (i) => `t${i}: otaTask(type: FOTA) { ...T }`)} }
+        fragment T on OtaTask { ${'k'.repeat(50_000)}: size }`,
+    ],
+    [
+      'in many plans of one operation, 6 MB a plan',
+      () => `query ($r: [_Any!]!, ${repeat(5, (i) => `$v${i}: Boolean!`)}) {
+        ${repeat(110, (i) => `a${i}: _entities(representations: $r) { ...F }`)} }
+        fragment F on Device { ${'k'.repeat(55_000)}: id ${repeat(5, (i) => `id @skip(if: $v${i})`)} }`,
+    ],
+  ])(
+    'never run the heap out, however long their aliases are: %s',
+    async (_, query) => {
+      const target = await startTarget({ NODE_OPTIONS: '--max-old-space-size=96' });
+      onTestFinished(() => target.stop());
+      for (let n = 0; n < 32; n++) {
+        const flags = Object.fromEntries(
+          Array.from({ length: 5 }, (_unused, i) => [`v${i}`, ((n >> i) & 1) === 1]),
+        );
+        const body = Buffer.from(
+          JSON.stringify({ query: query(n), variables: { r: [device('d1')], ...flags } }),
+        );
+        const { status } = await target.measure({ headers: { 'content-type': 'application/json' }, body });
+        expect(status).toBe(200);
+      }
+    },
+    60_000,
+  );
 });
