@@ -26,12 +26,12 @@ const report = await fuzz({
 console.log(report.text);
 if (values.save !== undefined) {
   mkdirSync(values.save, { recursive: true });
-  for (const [name, { request, description }] of report.worst) {
-    writeFileSync(join(values.save, `${name}.body`), request.body);
-    writeFileSync(
-      join(values.save, `${name}.json`),
-      JSON.stringify({ description, headers: request.headers }, null, 2),
-    );
+  for (const [goal, found] of Object.entries(report.worst)) {
+    for (const [i, { request, description }] of found.entries()) {
+      const file = join(values.save, `${goal}-${i + 1}`);
+      writeFileSync(`${file}.body`, request.body);
+      writeFileSync(`${file}.json`, JSON.stringify({ description, headers: request.headers }, null, 2));
+    }
   }
 }
 process.exit(report.broken.length === 0 ? 0 : 1);

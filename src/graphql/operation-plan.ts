@@ -182,9 +182,9 @@ function planTask(
   };
 }
 
-function planned([{ alias, name }]: MergedField, { prefixOf }: CollectFields): Planned {
+function planned([{ alias, name }]: MergedField, collect: CollectFields): Planned {
   const key = (alias ?? name).value;
-  return { name: name.value, key, prefix: prefixOf(key) };
+  return { name: name.value, key, prefix: collect.prefixOf(key) };
 }
 
 /** Nodes with one response key; they are executed as one field. */
