@@ -27,7 +27,7 @@ export async function executePlan(
 
   const answer = createAnswerWriter(limits.answerBytes);
   plan.entities.forEach(({ key, prefix, location, fields }, i) => {
-    const writeEntity = createEntityWriter(fields, outcomes);
+    const writeEntity = createEntityWriter(fields, outcomes, limits.answerBytes);
     const path = JSON.stringify(key);
     answer.beginList(prefix);
     representations[i]?.forEach((representation, index) => {
