@@ -83,6 +83,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     graphql,
     createContext: (requester, onAnswer) =>
       createContext({ fetchOtaTasks, maxDeviceTasks, requester, onAnswer }),
+    maxDeviceTasks,
     requestTimeoutMs,
     routerSecret,
     sandbox,

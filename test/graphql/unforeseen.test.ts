@@ -29,6 +29,7 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
     graphql,
     createContext: (requester, onAnswer) =>
       createContext({ fetchOtaTasks, maxDeviceTasks: 10, requester, onAnswer }),
+    maxDeviceTasks: 1000,
     requestTimeoutMs: 1000,
     routerSecret: SECRET,
     sandbox: false,
