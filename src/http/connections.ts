@@ -9,7 +9,7 @@ import { logFieldsOf } from './requester.ts';
 
 /**
  * Routers keep some dozens each, and as many requests as may be under way must fit in. One that sends a body slowly costs
- * 20 KB and a file descriptor.
+ * 17 KB and a file descriptor, an idle one 7 KB (resident memory, over 2000 of each).
  */
 const MAX_CONNECTIONS = 4096;
 /** Of all answers that wait to be read. */
