@@ -1,33 +1,45 @@
-import type { Socket } from 'node:net';
+import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { GraphQLServer } from '../graphql/server.ts';
-import type { TraceRequest } from '../observability/tracing.ts';
-import { decompress } from './decompress.ts';
 import { serveGraphiQL } from '../explorers/graphiql.ts';
-import { createGraphQLHandler } from './graphql-handler.ts';
-import { shedLoad } from './load-shedding.ts';
+import { answerPreflight, isStudioPreflight, shareWithStudio } from '../explorers/studio-origin.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { errorBody, refuse, statusOf } from './refusal.ts';
 import { followRequests } from '../observability/request-outcome.ts';
+import type { TraceRequest } from '../observability/tracing.ts';
+import { boundConnections } from './connections.ts';
+import { createGraphQLHandler } from './graphql-handler.ts';
+import { createLoadShedding } from './load-shedding.ts';
+import { refusalBytes, refuse, statusOf } from './refusal.ts';
+import { MAX_BODY_BYTES, readBodies } from './request-body.ts';
 import { createRequester, logFieldsOf, requestIdOf } from './requester.ts';
 import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
-import { answerPreflight, isStudioPreflight, shareWithStudio } from '../explorers/studio-origin.ts';
 
-const MAX_BODY_BYTES = 2 * 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 15_000;
 /** Longer than routers (15 to 90 s) and load balancers (60 s) keep an idle connection: they are to close it, not we. */
 const KEEP_ALIVE_TIMEOUT_MS = 95_000;
 /** For what is under way when draining begins and still has all of its own time, to be read and answered. */
 export const DRAIN_MARGIN_MS = 5000;
+/** For a client to read why it was refused and to close, before its connection is destroyed. */
+const REFUSAL_TIMEOUT_MS = 1000;
 
-const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
+/** As Node reads it. */
+const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
+
+/** Of what never becomes a request; anything else is malformed. */
+const UNREADABLE_STATUSES: Readonly<Record<string, number>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_HEADER_OVERFLOW: 431,
+};
 
 export interface HttpServerOptions {
   readonly graphql: GraphQLServer;
+  /** Most that one operation may ask for. */
+  readonly maxDeviceTasks: number;
   readonly requestTimeoutMs: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
@@ -43,7 +55,7 @@ export interface HttpServerOptions {
  * gets before anybody can have typed it: the page and the answer to a preflight, which hold no data.
  */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
-  const { graphql, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
+  const { graphql, maxDeviceTasks, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
   const { metrics, traceRequest, logger } = options;
   const allowedMethods = new Map([
     ['/graphql', sandbox ? 'GET, POST' : 'POST'],
@@ -58,23 +70,42 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: BODY_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    // A missing Host is refused below, with a body like any other refusal.
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1000, requireHostHeader: false },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 1000,
+      // A missing Host is refused below, with a body like any other refusal, and so are two: joined, they are none.
+      requireHostHeader: false,
+      joinDuplicateHeaders: true,
+    },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
     requestIdHeader: false,
     genReqId: requestIdOf,
-    frameworkErrors: (error, _, reply) => void refuse(reply, statusOf(error)),
-    clientErrorHandler: refuseUnreadable,
+    frameworkErrors(error, request, reply) {
+      logRefusal(request, statusOf(error), error.code);
+      void refuse(reply.header('x-request-id', request.id), statusOf(error));
+    },
+    clientErrorHandler(error, socket) {
+      if (!socket.writable || !connections.canAnswer(socket)) socket.destroy();
+      else refuseUnreadable(socket, UNREADABLE_STATUSES[error.code] ?? 400, error.code);
+    },
   });
-  boundDraining(server, requestTimeoutMs + DRAIN_MARGIN_MS);
+  const connections = boundConnections(server, {
+    readTimeoutMs: requestTimeoutMs,
+    drainTimeoutMs: requestTimeoutMs + DRAIN_MARGIN_MS,
+    logger,
+  });
 
   const follow = followRequests(server, '/graphql', metrics, logger, traceRequest);
   server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     const path = request.url.split('?', 1)[0] as string;
     if (!isHost(request.headers.host)) return refuse(reply, 400);
+    if (request.headers.expect !== undefined && !CONTINUE.test(request.headers.expect)) {
+      logRefusal(request, 417);
+      return refuse(reply, 417);
+    }
     // Before the body is read, let alone parsed. The route counts, whatever the path looks like.
     const isGraphQL = path === '/graphql' || request.routeOptions.url === '/graphql';
     if (isGraphQL && sandbox) shareWithStudio(request, reply);
@@ -84,35 +115,29 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     const allow = allowedMethods.get(path);
     return allow === undefined ? refuse(reply, 404) : refuse(reply.header('allow', allow), 405);
   });
-  const isOverloaded = shedLoad(server, '/graphql');
-  server.addHook('preParsing', decompress);
-  server.addHook('onSend', async (_request, reply, payload) => {
+  server.addHook('onSend', (_request, reply, payload, done) => {
     // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
     if (!isReady()) void reply.header('connection', 'close');
-    return payload;
+    done(null, payload);
   });
   server.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
     if (status === 500) {
       logger.error({ err: error, ...logFieldsOf(request) }, 'unforeseen error, masked');
-    } else {
-      const reason = (error as { readonly code?: string }).code;
-      // Who leaves while sending is no news.
-      const level = reason === 'ECONNRESET' ? 'debug' : 'warn';
-      logger[level]({ status, method: request.method, reason, ...logFieldsOf(request) }, 'request refused');
+    } else if (status !== 503) {
+      // Overload is told by the metrics: a line for each would only add to it.
+      logRefusal(request, status, (error as { readonly code?: string }).code);
     }
     // Fastify would close with the body unread, and the reset then overtakes the answer; left open, the rest is read and
     // discarded, for as long as a body may take.
     return refuse(reply.removeHeader('connection'), status);
   });
 
-  // No other media type, and no other charset than JSON's.
-  server.removeAllContentTypeParsers();
-  server.addContentTypeParser(
-    JSON_IN_UTF8,
-    { parseAs: 'string' },
-    server.getDefaultJsonParser('ignore', 'ignore'),
-  );
+  const { largestBody, enter, isOverloaded } = createLoadShedding(server, maxDeviceTasks);
+  readBodies(server, { largestBody, onArrival: ({ raw }) => connections.requestArrived(raw.socket) });
+  // Node would answer these itself, or not at all.
+  server.server.on('checkExpectation', (request, response) => server.routing(request, response));
+  server.server.on('connect', (_, socket) => refuseUnreadable(socket, 400, 'CONNECT'));
 
   server.get('/livez', (_, reply) => reply.send({ status: 'ok' }));
   server.get('/readyz', (_, reply) => {
@@ -123,6 +148,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   server.post(
     '/graphql',
     createGraphQLHandler(graphql, (request, reply) => {
+      enter(request, reply);
       const { trace, onAnswer } = follow(request, reply);
       return { requester: createRequester(request, reply, requestTimeoutMs, trace), onAnswer };
     }),
@@ -140,26 +166,20 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     serveGraphiQL(server, '/graphiql', headersToFillIn(routerSecret));
   }
   return server;
-}
 
-/** For what is not even a request that a route could be found for. */
-function refuseUnreadable(error: Error & { readonly code?: string }, socket: Socket): void {
-  if (!socket.writable || socket.bytesWritten > 0) {
-    socket.destroy();
-    return;
+  function logRefusal(request: FastifyRequest, status: number, reason?: string): void {
+    // Who leaves while sending is no news.
+    const level = reason === 'ECONNRESET' ? 'debug' : 'warn';
+    logger[level]({ status, method: request.method, reason, ...logFieldsOf(request) }, 'request refused');
   }
-  const statuses: Readonly<Record<string, number>> = {
-    ERR_HTTP_REQUEST_TIMEOUT: 408,
-    HPE_HEADER_OVERFLOW: 431,
-  };
-  const status = statuses[error.code ?? ''] ?? 400;
-  const body = errorBody(status);
-  const headers = [
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
-  ];
-  socket.end(`HTTP/1.1 ${status} Refused\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
+
+  /** For what is not even a request that a route could be found for. */
+  function refuseUnreadable(socket: Duplex, status: number, reason: string): void {
+    const requestId = randomUUID();
+    logger.warn({ status, reason, requestId }, 'request refused');
+    socket.end(refusalBytes(status, requestId));
+    setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS).unref();
+  }
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9112#name-request-target for why any other Host is refused. */
@@ -181,20 +201,4 @@ function sendLandingPage(page: string, reply: FastifyReply): FastifyReply {
       'x-content-type-options': 'nosniff',
     })
     .send(page);
-}
-
-/**
- * Once a server closes, Node cuts off no slow sender any more and does not count a connection that never sent anything
- * as idle: without this, whoever holds one open keeps the process from ending.
- */
-function boundDraining(server: FastifyInstance, mostMs: number): void {
-  const sockets = new Set<Socket>();
-  server.server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.addHook('preClose', async () => {
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-    setTimeout(() => server.server.closeAllConnections(), mostMs).unref();
-  });
 }

@@ -9,6 +9,7 @@ import { logFieldsOf } from '../http/requester.ts';
 
 /** What is learnt of a request on the way to its answer. */
 interface Followed {
+  readonly startedMs: number;
   answer?: GraphQLAnswer;
   traced?: TracedRequest | undefined;
 }
@@ -36,11 +37,12 @@ export function followRequests(
 
   server.addHook('onRequest', (request, reply, done) => {
     if (isFor(graphqlPath, request)) {
-      const followed: Followed = {};
+      const followed: Followed = { startedMs: performance.now() };
       requests.set(reply, followed);
       metrics.requestStarted();
       reply.raw.once('close', () => {
-        const { statusCode: status, elapsedTime: durationMs } = reply;
+        const { statusCode: status } = reply;
+        const durationMs = performance.now() - followed.startedMs;
         const outcome = outcomeOf(reply, followed.answer?.kind);
         metrics.requestEnded(outcome, status, durationMs);
         followed.traced?.end(status, outcome);
@@ -55,7 +57,7 @@ export function followRequests(
 
   return (request, reply) => {
     const followed = requests.get(reply) as Followed;
-    followed.traced = traceRequest?.(request.headers, reply.elapsedTime);
+    followed.traced = traceRequest?.(request.headers, performance.now() - followed.startedMs);
     return {
       trace: followed.traced?.trace,
       onAnswer(answer) {
