@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
-import { logFieldsOf } from './requester.ts';
+import { logFieldsOf } from '../observability/request-id.ts';
 
 /**
  * Routers keep some dozens each, and as many requests as may be under way must fit in. One that sends a body slowly costs

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { GraphQLServer } from '../graphql/server.ts';
 import { serveGraphiQL } from '../explorers/graphiql.ts';
-import { answerPreflight, isStudioPreflight, shareWithStudio } from '../explorers/studio-origin.ts';
+import { serveSandbox } from '../explorers/sandbox.ts';
+import { shareWithStudio } from '../explorers/studio-origin.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { logFieldsOf, requestIdOf } from '../observability/request-id.ts';
 import { followRequests } from '../observability/request-outcome.ts';
 import type { TraceRequest } from '../observability/tracing.ts';
 import { boundConnections } from './connections.ts';
@@ -15,8 +17,9 @@ import { createGraphQLHandler } from './graphql-handler.ts';
 import { createLoadShedding } from './load-shedding.ts';
 import { refusalBytes, refuse, statusOf } from './refusal.ts';
 import { MAX_BODY_BYTES, readBodies } from './request-body.ts';
-import { createRequester, logFieldsOf, requestIdOf } from './requester.ts';
-import { createSecretCheck, headersToFillIn, SECRET_HEADER } from './router-secret.ts';
+import { createRequestCheck, GRAPHIQL_PATH, GRAPHQL_PATH } from './request-check.ts';
+import { createRequester } from './requester.ts';
+import { headersToFillIn } from './router-secret.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 15_000;
@@ -26,9 +29,6 @@ const KEEP_ALIVE_TIMEOUT_MS = 95_000;
 export const DRAIN_MARGIN_MS = 5000;
 /** For a client to read why it was refused and to close, before its connection is destroyed. */
 const REFUSAL_TIMEOUT_MS = 1000;
-
-/** As Node reads it. */
-const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
 
 /** Of what never becomes a request; anything else is malformed. */
 const UNREADABLE_STATUSES: Readonly<Record<string, number>> = {
@@ -50,21 +50,11 @@ export interface HttpServerOptions {
   readonly logger: Logger;
 }
 
-/**
- * The web server around GraphQL. Only `/graphql` asks for the secret, and where the sandbox is on not for what a browser
- * gets before anybody can have typed it: the page and the answer to a preflight, which hold no data.
- */
+/** The web server around GraphQL: what bounds a request, what refuses it, and the routes. */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   const { graphql, maxDeviceTasks, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
   const { metrics, traceRequest, logger } = options;
-  const allowedMethods = new Map([
-    ['/graphql', sandbox ? 'GET, POST' : 'POST'],
-    ...(sandbox ? [['/graphiql', 'GET'] as const] : []),
-    ['/livez', 'GET'],
-    ['/metrics', 'GET'],
-    ['/readyz', 'GET'],
-  ]);
-  const isSecret = routerSecret === undefined ? undefined : createSecretCheck(routerSecret);
+  const check = createRequestCheck(routerSecret, sandbox);
 
   const server = fastify({
     bodyLimit: MAX_BODY_BYTES,
@@ -97,23 +87,15 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     logger,
   });
 
-  const follow = followRequests(server, '/graphql', metrics, logger, traceRequest);
+  const follow = followRequests(server, check.isForGraphQL, metrics, logger, traceRequest);
   server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
-    const path = request.url.split('?', 1)[0] as string;
-    if (!isHost(request.headers.host)) return refuse(reply, 400);
-    if (request.headers.expect !== undefined && !CONTINUE.test(request.headers.expect)) {
-      logRefusal(request, 417);
-      return refuse(reply, 417);
-    }
-    // Before the body is read, let alone parsed. The route counts, whatever the path looks like.
-    const isGraphQL = path === '/graphql' || request.routeOptions.url === '/graphql';
-    if (isGraphQL && sandbox) shareWithStudio(request, reply);
-    const isSecretNeeded = isGraphQL && !(sandbox && (request.method === 'OPTIONS' || isForPage(request)));
-    if (isSecretNeeded && isSecret?.(request.headers[SECRET_HEADER]) === false) return refuse(reply, 401);
-    if (!request.is404) return;
-    const allow = allowedMethods.get(path);
-    return allow === undefined ? refuse(reply, 404) : refuse(reply.header('allow', allow), 405);
+    if (sandbox && check.isForGraphQL(request)) shareWithStudio(request, reply);
+    const refusal = check.refusalOf(request);
+    if (refusal === undefined) return;
+    const { status, allow } = refusal;
+    if (status === 417) logRefusal(request, status);
+    return refuse(allow === undefined ? reply : reply.header('allow', allow), status);
   });
   server.addHook('onSend', (_request, reply, payload, done) => {
     // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
@@ -146,24 +128,16 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   });
   server.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   server.post(
-    '/graphql',
+    GRAPHQL_PATH,
     createGraphQLHandler(graphql, (request, reply) => {
       enter(request, reply);
       const { trace, onAnswer } = follow(request, reply);
       return { requester: createRequester(request, reply, requestTimeoutMs, trace), onAnswer };
     }),
   );
-  server.get('/graphql', async (request, reply) => {
-    if (!isForPage(request)) return refuse(reply.header('allow', allowedMethods.get('/graphql')), 405);
-    return sandbox ? sendLandingPage(await graphql.landingPage(), reply) : refuse(reply, 404);
-  });
   if (sandbox) {
-    server.options('/graphql', (request, reply) =>
-      isStudioPreflight(request)
-        ? answerPreflight(request, reply)
-        : refuse(reply.header('allow', allowedMethods.get('/graphql')), 405),
-    );
-    serveGraphiQL(server, '/graphiql', headersToFillIn(routerSecret));
+    serveSandbox(server, GRAPHQL_PATH, () => graphql.landingPage());
+    serveGraphiQL(server, GRAPHIQL_PATH, headersToFillIn(routerSecret));
   }
   return server;
 
@@ -180,25 +154,4 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     socket.end(refusalBytes(status, requestId));
     setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS).unref();
   }
-}
-
-/** @see https://www.rfc-editor.org/rfc/rfc9112#name-request-target for why any other Host is refused. */
-function isHost(host: string | undefined): boolean {
-  return host !== undefined && host !== '' && URL.canParse(`http://${host}/`);
-}
-
-/** Whether a browser asks for a page, rather than a program for data. */
-function isForPage({ method, headers }: FastifyRequest): boolean {
-  return method === 'GET' && (headers.accept?.includes('text/html') ?? false);
-}
-
-function sendLandingPage(page: string, reply: FastifyReply): FastifyReply {
-  return reply
-    .headers({
-      'content-type': 'text/html',
-      // Beside the policy that the page has in itself, where this has no effect.
-      'content-security-policy': "frame-ancestors 'none'",
-      'x-content-type-options': 'nosniff',
-    })
-    .send(page);
 }
