@@ -9,7 +9,7 @@ export const GRAPHIQL_PATH = '/graphiql';
 /** As Node reads it. */
 const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
 
-export interface Refusal {
+interface Refusal {
   /** Of HTTP. */
   readonly status: number;
   /** The methods of a path that was asked for with another. */
