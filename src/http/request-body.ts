@@ -121,7 +121,7 @@ function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Er
     }
 
     function onEnd(): void {
-      end(held.subarray(0, length));
+      end(length === held.length ? held : held.subarray(0, length));
     }
 
     /** Of the sender who leaves. */
@@ -132,7 +132,7 @@ function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Er
     function end(result: Buffer | Error): void {
       payload.off('data', onData).off('end', onEnd).off('error', onError);
       // What is still to come is discarded: the reset that would follow from leaving it overtakes the answer.
-      payload.resume();
+      if (result instanceof Error) payload.resume();
       arriving.delete(arrival);
       arrivingBytes -= held.length;
       done(result);
