@@ -263,7 +263,7 @@ describe('all metrics', () => {
       state: ['closed', 'half-open', 'open'],
       source: ['minted', 'ready'],
     };
-    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '500' });
+    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '1500' });
     const odd = fc.oneof(
       fc.integer().map((errno) => `errno-${errno}`),
       fc.integer({ min: 201, max: 499 }).map((status) => `status-${status}`),
