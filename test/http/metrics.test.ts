@@ -264,7 +264,7 @@ describe('all metrics', () => {
       state: ['closed', 'half-open', 'open'],
       source: ['minted', 'ready', 'onenet', 'in_flight', 'memory', 'redis'],
     };
-    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '500' });
+    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '1500' });
     const odd = fc.oneof(
       fc.integer().map((errno) => `errno-${errno}`),
       fc.integer({ min: 201, max: 499 }).map((status) => `status-${status}`),
