@@ -71,8 +71,9 @@ export async function fuzz({ seed, enough, log }: FuzzOptions): Promise<Report> 
       answerBytesPerByte: await confirm(found.answerBytesPerByte, 'answerBytesPerByte', target, pairCpuMs),
     };
     const oneByOne = target.service.peakRss();
+    const crowds = [];
     for (const { request } of [...worst.cpuMsPer10KB.slice(0, 3), ...worst.answerBytesPerByte.slice(0, 3)]) {
-      await Promise.all(Array.from({ length: AT_ONCE }, () => target.measure(request)));
+      crowds.push(await target.crowd(request, AT_ONCE));
     }
     const rssBytes = target.service.peakRss();
     for (const logged of target.faults) failures.add(logged);
@@ -85,7 +86,7 @@ export async function fuzz({ seed, enough, log }: FuzzOptions): Promise<Report> 
     ];
     const text = [
       `${requests} requests, seed ${seed}`,
-      `memory: at most ${toMB(oneByOne)} MB, ${toMB(rssBytes)} MB with ${AT_ONCE} of the worst at once`,
+      `memory: at most ${toMB(oneByOne)} MB, ${toMB(rssBytes)} MB with ${AT_ONCE} of the worst at once, of which ${crowds.map(({ answered, probeMs }) => `${answered} were answered and probes waited ${probeMs.toFixed(0)} ms`).join('; ')}`,
       'ms of CPU per 10 KB of decoded body, beside the devices:',
       ...worst.cpuMsPer10KB.map((each) => `  ${each.cpuMsPer10KB.toFixed(1).padStart(7)}  ${tell(each)}`),
       'bytes answered per byte sent:',

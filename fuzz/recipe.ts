@@ -56,7 +56,7 @@ interface Part {
   readonly directive: Directive;
 }
 
-export interface FieldSelection extends Part {
+interface FieldSelection extends Part {
   readonly kind: 'field';
   readonly name: string;
   readonly alias: 'none' | 'numbered' | 'long';
@@ -87,7 +87,7 @@ export interface Directive {
   readonly if: Value;
 }
 
-export interface Argument {
+interface Argument {
   readonly argument: string;
   readonly value: Value;
 }

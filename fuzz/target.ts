@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Client } from 'undici';
+import { Client, Pool } from 'undici';
 
 import { ourEnvironment, type RunningServer, spawnServer } from '../bench/processes.ts';
 import { createUniformFleet } from '../src/simulator/fleet.ts';
@@ -27,8 +27,16 @@ export interface Target {
   readonly service: RunningServer;
   /** Sends a request and waits for the whole answer. */
   measure(request: Pick<Request, 'headers' | 'body'>): Promise<Measurement>;
-  /** Milliseconds that a probe waits. */
-  probe(): Promise<number>;
+  /**
+   * Sends a request over many connections at once. The service may refuse some, or cut off readers that are too slow for
+   * so many.
+   *
+   * @returns How many were answered whole with 200, and the longest that a probe waited meanwhile, milliseconds.
+   */
+  crowd(
+    request: Pick<Request, 'headers' | 'body'>,
+    count: number,
+  ): Promise<{ readonly answered: number; readonly probeMs: number }>;
   /** Lines of the log that tell of a fault of the program. */
   readonly faults: readonly string[];
   stop(): Promise<void>;
@@ -38,6 +46,7 @@ const SECRET = 'the-secret-of-the-router';
 const ERROR_LEVEL = 50;
 const SHED = 503;
 const SHED_PAUSE_MS = 500;
+const MOST_TRIES = 60;
 
 /** A task that is as long as one may be, of characters that JSON writes as six. */
 const FAT = JSON.stringify({
@@ -76,34 +85,48 @@ export async function startTarget(environment: NodeJS.ProcessEnv = {}): Promise<
     },
   );
   const client = new Client(new URL(service.url).origin, { headersTimeout: 60_000, bodyTimeout: 60_000 });
-  const prober = new Client(new URL(service.url).origin);
   return {
     service,
     faults,
     async measure(request) {
-      for (;;) {
+      for (let tries = 1; ; tries++) {
         const measurement = await measure(client, service, onenet, request);
         // What came before it was too much; that says nothing of this one.
-        if (measurement.status !== SHED) return measurement;
+        if (measurement.status !== SHED || tries === MOST_TRIES) return measurement;
         await delay(SHED_PAUSE_MS);
       }
     },
-    async probe() {
-      const startedMs = performance.now();
-      const { body } = await prober.request({ method: 'GET', path: '/livez' });
-      await body.dump();
-      return performance.now() - startedMs;
+    async crowd(request, count) {
+      const pool = new Pool(new URL(service.url).origin, { connections: count });
+      const state = { over: false };
+      const answers = Promise.allSettled(
+        Array.from({ length: count }, () => measure(pool, service, onenet, request)),
+      ).finally(() => (state.over = true));
+      let probeMs = 0;
+      while (!state.over) probeMs = Math.max(probeMs, await probe(client));
+      await pool.destroy();
+      const answered = (await answers).filter(
+        (each) => each.status === 'fulfilled' && each.value.status === 200,
+      );
+      return { answered: answered.length, probeMs };
     },
     async stop() {
-      await Promise.all([client.destroy(), prober.destroy()]);
+      await client.destroy();
       await service.stop();
       await onenet.close();
     },
   };
 }
 
+async function probe(client: Client): Promise<number> {
+  const startedMs = performance.now();
+  const { body } = await client.request({ method: 'GET', path: '/livez' });
+  await body.dump();
+  return performance.now() - startedMs;
+}
+
 async function measure(
-  client: Client,
+  client: Client | Pool,
   service: RunningServer,
   onenet: Simulator,
   { headers, body }: Pick<Request, 'headers' | 'body'>,
