@@ -89,12 +89,12 @@ describe('a call to OneNET that fails', () => {
     const fail = (): void =>
       failed({
         key: { deviceId: 'd1', type: 'FOTA' },
-        requester: {
-          endsAtMs: Infinity,
-          ended: () => undefined,
+        scope: {
+          deadlineMs: Infinity,
+          cancelReason: () => undefined,
           trace: undefined,
           logFields: () => ({ requestId: 'r' }),
-          onEnd: () => undefined,
+          onCancel: () => undefined,
         },
         error: new OneNetError('timeout'),
         attempts: 1,

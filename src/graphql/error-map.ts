@@ -9,7 +9,7 @@ import {
   type OtaTaskOutcome,
   type OtaTaskType,
 } from '../ota-task.ts';
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { locationOf } from './location.ts';
 
 const MESSAGES = {
@@ -126,7 +126,7 @@ export function graphQLError(
 export type ReportUnforeseen = (
   cause: unknown,
   path: readonly (string | number)[] | undefined,
-  requester: Requester,
+  scope: RequestScope,
 ) => void;
 
 /** What graphql-js says of a value that the client sent points at the document, as ours does, and has no code. */
@@ -164,12 +164,12 @@ function isUnforeseen({ extensions }: Pick<GraphQLFormattedError, 'extensions'>)
 /** Reports those of an operation's errors that `formatError` masks. */
 export function reportUnforeseen(
   errors: readonly GraphQLError[],
-  requester: Requester,
+  scope: RequestScope,
   report: ReportUnforeseen,
 ): void {
   for (const error of errors) {
     if (isClientsMistake(error) || !isUnforeseen(error)) continue;
     const cause = unwrapResolverError(error);
-    report(cause instanceof GraphQLError ? (cause.originalError ?? cause) : cause, error.path, requester);
+    report(cause instanceof GraphQLError ? (cause.originalError ?? cause) : cause, error.path, scope);
   }
 }

@@ -29,12 +29,12 @@ async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   name: Name,
   { id: deviceId, productId }: DeviceReference,
   type: OtaTaskType,
-  { loader, requester, admission }: GraphQLContext,
+  { loader, scope, admission }: GraphQLContext,
   { fieldNodes }: GraphQLResolveInfo,
 ): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
   if (productId === null) throw graphQLError(unknownProduct({ deviceId, type }), fieldNodes);
   const key = { deviceId, productId, type };
-  const endSpan = requester.trace?.field(name, key);
+  const endSpan = scope.trace?.field(name, key);
   // Whoever resolves devices has admitted the operation, and with it this pair.
   const request = admission.pairs?.get(pairId(key)) as OtaTaskRequest;
   const outcome = await loader.load(request).catch((error: unknown) => error as Error);

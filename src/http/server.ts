@@ -18,7 +18,7 @@ import { createLoadShedding } from './load-shedding.ts';
 import { refusalBytes, refuse, statusOf } from './refusal.ts';
 import { MAX_BODY_BYTES, readBodies } from './request-body.ts';
 import { createRequestCheck, GRAPHIQL_PATH, GRAPHQL_PATH } from './request-check.ts';
-import { createRequester } from './requester.ts';
+import { createRequestScope } from './request-scope.ts';
 import { headersToFillIn } from './router-secret.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -132,7 +132,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     createGraphQLHandler(graphql, (request, reply) => {
       enter(request, reply);
       const { trace, onAnswer } = follow(request, reply);
-      return { requester: createRequester(request, reply, requestTimeoutMs, trace), onAnswer };
+      return { scope: createRequestScope(request, reply, requestTimeoutMs, trace), onAnswer };
     }),
   );
   if (sandbox) {

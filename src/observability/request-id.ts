@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { FastifyRequest } from 'fastify';
 
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 
 /** What proxies make of ids, and nothing that could forge a log line or a header. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
@@ -20,7 +20,7 @@ export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): stri
  *
  * @see https://www.w3.org/TR/trace-context/#traceparent-header
  */
-export function logFieldsOf({ id, headers }: FastifyRequest): ReturnType<Requester['logFields']> {
+export function logFieldsOf({ id, headers }: FastifyRequest): ReturnType<RequestScope['logFields']> {
   const { traceparent } = headers;
   const traceId = typeof traceparent === 'string' ? TRACE_PARENT.exec(traceparent)?.[1] : undefined;
   return traceId === undefined ? { requestId: id } : { requestId: id, traceId };

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { logFieldsOf } from '../observability/request-id.ts';
-import type { Requester, RequestTrace } from '../request-scope.ts';
+import type { RequestScope, RequestTrace } from '../request-scope.ts';
 
 /**
  * Whoever waits for an answer: until the deadline, or until the connection closes.
@@ -11,33 +11,33 @@ import type { Requester, RequestTrace } from '../request-scope.ts';
  *
  * @param timeoutMs From now.
  */
-export function createRequester(
+export function createRequestScope(
   request: FastifyRequest,
   { raw }: FastifyReply,
   timeoutMs: number,
   trace: RequestTrace | undefined,
-): Requester {
+): RequestScope {
   const callbacks: (() => void)[] = [];
-  let ended: ReturnType<Requester['ended']>;
+  let cancelReason: ReturnType<RequestScope['cancelReason']>;
 
-  function end(reason: 'late' | 'gone'): void {
-    if (ended !== undefined) return;
-    ended = reason;
+  function cancel(reason: 'deadline' | 'disconnected'): void {
+    if (cancelReason !== undefined) return;
+    cancelReason = reason;
     for (const callback of callbacks) callback();
   }
 
   // Where this process was late, answers may wait to be read: an immediate comes after that.
-  const deadline = setTimeout(() => setImmediate(end, 'late'), timeoutMs);
+  const deadline = setTimeout(() => setImmediate(cancel, 'deadline'), timeoutMs);
   raw.once('close', () => {
     clearTimeout(deadline);
-    if (!raw.writableFinished) end('gone');
+    if (!raw.writableFinished) cancel('disconnected');
   });
   return {
-    endsAtMs: performance.now() + timeoutMs,
-    ended: () => ended,
+    deadlineMs: performance.now() + timeoutMs,
+    cancelReason: () => cancelReason,
     logFields: () => ({ ...logFieldsOf(request), ...(trace && { traceId: trace.traceId }) }),
     trace,
-    onEnd(callback) {
+    onCancel(callback) {
       callbacks.push(callback);
     },
   };
