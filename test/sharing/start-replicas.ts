@@ -1,9 +1,14 @@
 import { onTestFinished } from 'vitest';
 
-import type { RecordedCall, Simulator, SimulatorOptions } from '../../src/simulator/simulator.ts';
+import { createUniformFleet } from '../../src/simulator/fleet.ts';
+import {
+  createSimulator,
+  type RecordedCall,
+  type Simulator,
+  type SimulatorOptions,
+} from '../../src/simulator/simulator.ts';
 import { type Sample, scrape, valueOf } from '../metrics-text.ts';
-import { CREDENTIALS, type Environment, type ServiceProcess, startProcess } from '../service.ts';
-import { startOneNet } from './start-chain.ts';
+import { CREDENTIALS, type Environment, type ServiceProcess, startProcess, type Until } from '../service.ts';
 
 export interface Fleet {
   readonly onenet: Simulator;
@@ -17,20 +22,21 @@ export async function startReplicas(
   count: number,
   environment: Environment = {},
   { fault, ...options }: SimulatorOptions = {},
+  until: Until = onTestFinished,
 ): Promise<Fleet> {
   const times: number[] = [];
-  const onenet = await startOneNet({
+  const onenet = await createSimulator({
     credentials: CREDENTIALS,
+    fleet: createUniformFleet({ seed: 'test' }),
     fault: (call: RecordedCall) => {
       times.push(performance.now());
       return fault?.(call);
     },
     ...options,
   });
+  until(() => onenet.close());
   const replicas = await Promise.all(
-    Array.from({ length: count }, () =>
-      startProcess({ ONENET_URL: onenet.url, ...environment }, onTestFinished),
-    ),
+    Array.from({ length: count }, () => startProcess({ ONENET_URL: onenet.url, ...environment }, until)),
   );
   return { onenet, times, replicas };
 }
