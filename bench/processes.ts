@@ -44,20 +44,39 @@ export interface RunningServer {
 }
 
 /** @param maxDeviceTasks For ours alone, where its default is too low for what is measured. */
-export async function startServer(
+export function startServer(
   { name, command }: Peer,
   upstream: string,
   maxDeviceTasks?: number,
 ): Promise<RunningServer> {
+  const environment =
+    name === OURS
+      ? ourEnvironment(
+          upstream,
+          maxDeviceTasks === undefined ? {} : { MAX_DEVICE_TASKS: String(maxDeviceTasks) },
+        )
+      : { UPSTREAM: upstream };
+  return spawnServer(name, command, environment, (line) => console.error(`${name}: ${line}`));
+}
+
+/**
+ * Runs a server in a process of its own; resolves once it listens.
+ *
+ * @param command Arguments of `node`, in the project's folder.
+ * @param onLine Is given what else it writes on standard output.
+ */
+export async function spawnServer(
+  name: string,
+  command: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  onLine: (line: string) => void,
+): Promise<RunningServer> {
   const child = spawn(process.execPath, command, {
     cwd: ROOT,
-    env: {
-      NODE_ENV: 'production',
-      ...(name === OURS ? ourEnvironment(upstream, maxDeviceTasks) : { UPSTREAM: upstream }),
-    },
+    env: { NODE_ENV: 'production', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const url = await addressOf(child, name);
+  const url = await addressOf(child, name, onLine);
   const { pid } = child as { pid: number };
   return {
     name,
@@ -75,24 +94,24 @@ export async function startServer(
   };
 }
 
-/** With credentials from which it mints tokens; everything else as it is by default. */
-function ourEnvironment(upstream: string, maxDeviceTasks: number | undefined): NodeJS.ProcessEnv {
+/** With credentials from which it mints tokens; everything that is not given as it is by default. */
+export function ourEnvironment(upstream: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     PORT: '0',
     ONENET_URL: upstream,
     ONENET_PRODUCT_ID: 'bench',
     ONENET_ACCESS_KEY: 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=',
-    ...(maxDeviceTasks !== undefined && { MAX_DEVICE_TASKS: String(maxDeviceTasks) }),
+    ...environment,
   };
 }
 
-function addressOf(child: ChildProcess, name: string): Promise<string> {
+function addressOf(child: ChildProcess, name: string, onLine: (line: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => reject(new Error(`${name} ended with exit code ${String(code)}`)));
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       const address = /http:\/\/127\.0\.0\.1:\d+\/(?:graphql)?/.exec(line)?.[0];
-      if (address === undefined) console.error(`${name}: ${line}`);
+      if (address === undefined) onLine(line);
       else resolve(address);
     });
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-import { type Failure, FAILURES as EVERY_FAILURE, oneOfEach } from '../test/failures.ts';
+import { FAILURES as EVERY_FAILURE, oneOfEach } from '../test/failures.ts';
 import { post } from '../test/service.ts';
 import { type Company, MAX_DEVICE_TASKS, refusal, SECRET, startCompany } from './company.ts';
 import { GATEWAYS } from './gateways.ts';
@@ -16,7 +16,6 @@ const newFolder = (): string => mkdtempSync(join(root, 'gateway-'));
 
 /** What OneNET does, and what the client is told. */
 const FAILURES = oneOfEach('code', EVERY_FAILURE);
-const idOf = ({ cause }: Failure): string => cause.replaceAll(/\W+/g, '-');
 
 for (const { missing } of GATEWAYS) if (missing !== undefined) console.warn(`Left out: ${missing}.`);
 
@@ -113,9 +112,9 @@ describe.each(GATEWAYS.filter(({ missing }) => missing === undefined))('$name', 
   });
 
   it('says of each failure what it was and whose, beside the data of the others', async () => {
-    const ids = ['first', ...FAILURES.map(idOf), 'last'];
+    const ids = ['first', ...FAILURES.map(({ deviceId }) => deviceId), 'last'];
     company.own(...ids);
-    company.fail(Object.fromEntries(FAILURES.map((failure) => [idOf(failure), failure.fault])));
+    company.fail(Object.fromEntries(FAILURES.map(({ deviceId, fault }) => [deviceId, fault])));
     const body = await ask('{ devices { name otaTask(type: SOTA) { target } } }');
     expect(body.data.devices).toEqual(
       ids.map((id) => ({
@@ -132,14 +131,11 @@ describe.each(GATEWAYS.filter(({ missing }) => missing === undefined))('$name', 
     expect(told).toHaveLength(FAILURES.length);
     expect(told).toEqual(
       expect.arrayContaining(
-        FAILURES.map((failure, index) => ({
+        FAILURES.map(({ deviceId, code, retryable, errno }, index) => ({
           path: kind.pathHasIndex ? ['devices', index + 1, 'otaTask'] : ['devices', 'otaTask'],
           extensions: {
-            code: failure.code,
-            retryable: failure.retryable,
-            ...(failure.errno === undefined ? {} : { errno: failure.errno }),
-            deviceId: idOf(failure),
-            otaType: 'SOTA',
+            ...{ code, retryable, deviceId, otaType: 'SOTA' },
+            ...(errno === undefined ? {} : { errno }),
           },
         })),
       ),

@@ -133,6 +133,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   });
   const http = createHttpServer({
     graphql,
+    maxDeviceTasks,
     requestTimeoutMs,
     routerSecret,
     sandbox,

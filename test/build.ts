@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
 
-export default function build(): void {
+import type { TestProject } from 'vitest/node';
+
+/** Builds before the tests, and in watch mode before each time that they run again. */
+export default function setup(project: TestProject): void {
+  build();
+  project.onTestsRerun(build);
+}
+
+function build(): void {
   execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
 }

@@ -26,6 +26,8 @@ interface Outcome {
 /** A failure that the simulator can produce. */
 export interface Failure extends Outcome {
   readonly cause: string;
+  /** For the device that it happens to, where one upstream serves for all. */
+  readonly deviceId: string;
   readonly fault: Fault;
 }
 
@@ -124,6 +126,7 @@ const FAILURE_TABLE: readonly (readonly [cause: string, Fault, Outcome])[] = [
 /** Every row of the error table that a call to OneNET can cause. */
 export const FAILURES: readonly Failure[] = FAILURE_TABLE.map(([cause, fault, outcome]) => ({
   cause,
+  deviceId: cause.replaceAll(/[^\w-]/g, '_'),
   fault,
   ...outcome,
 }));

@@ -12,7 +12,7 @@ export const resolveEntities: GraphQLFieldResolver<
   unknown,
   GraphQLContext,
   { representations: unknown[] }
-> = (_, { representations }, { admission, readReference }) =>
+> = (_, { representations }, { admission, readReference }, { fieldNodes }) =>
   representations.map((representation) => {
     const reference = admission.pairs && readReference(representation);
     if (reference !== undefined) {
@@ -23,7 +23,7 @@ export const resolveEntities: GraphQLFieldResolver<
         representation: representation as DeviceModel['representation'],
       } satisfies DeviceModel;
     }
-    return admission.errorsLeft-- > 0 ? graphQLError(admission.fault) : null;
+    return admission.errorsLeft-- > 0 ? graphQLError(admission.fault, fieldNodes) : null;
   });
 
 /**
@@ -34,9 +34,9 @@ export function createProductResolver(
   name: string,
   isNonNull: boolean,
 ): GraphQLFieldResolver<DeviceModel, GraphQLContext> {
-  return ({ representation }) => {
+  return ({ representation }, _arguments, _context, { fieldNodes }) => {
     const product = Object.hasOwn(representation, name) ? representation[name] : null;
     if (typeof product === 'string' || (product === null && !isNonNull)) return product;
-    throw graphQLError(BAD_USER_INPUT);
+    throw graphQLError(BAD_USER_INPUT, fieldNodes);
   };
 }

@@ -36,9 +36,9 @@ const WRITES_NOTHING = [
 const folder = mkdtempSync(join(tmpdir(), 'container-'));
 let built: Build;
 
-// Two real `npm ci` and a build.
+// A real `npm ci` or two, and a build.
 beforeAll(() => void (built = build(folder)), 300_000);
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => rmSync(folder, { recursive: true }), 300_000);
 
 /** Runs a command as in a container of the image; `node` is this machine's. */
 function start(
