@@ -10,6 +10,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { createGatewayServer } from '../../demo/gateway.ts';
 import { createSimulator } from '../../src/simulator/simulator.ts';
+import { scrape, valueOf } from '../metrics-text.ts';
 import { askEntities, type Environment, type LogLine, post, type Service, startProcess } from '../service.ts';
 import {
   answerByProduct,
@@ -137,6 +138,15 @@ describe('requests at the same time', () => {
   });
 });
 
+describe('the circuit', () => {
+  it('counts one device of two products as two pairs', async () => {
+    const service = await startProductsService({ fault: () => ({ kind: 'status', status: 500 }) });
+    const asked = Array.from({ length: 20 }, (_, i) => deviceOf(`d${i >> 1}`, i % 2 === 0 ? 'p1' : 'p2'));
+    await askEntities(service, TARGET, asked);
+    expect(valueOf(await scrape(service), 'onenet_ota_upstream_circuit_state', { state: 'open' })).toBe(1);
+  });
+});
+
 describe('what is kept in memory', () => {
   it('is kept for each product by itself', async () => {
     const service = await startProductsService({}, { CACHE_TTL_MS: '60000' });
@@ -257,6 +267,8 @@ describe('a products file that changes while the service runs', { timeout: 30_00
     expect([await targetOf(service, 'p1'), await targetOf(service, 'p2')]).toEqual(['p1', 'BAD_USER_INPUT']);
     known['p1'] = NEW_KEY;
     expect(await targetOf(service, 'p1')).toBe('ONENET_UNAUTHORIZED');
+    await until(() => service.log.some(({ result }) => result === 'unauthorized'));
+    expect(service.log.find(({ result }) => result === 'unauthorized')).toMatchObject({ productId: 'p1' });
     writeFileSync(`${path}.new`, JSON.stringify({ p1: NEW_KEY, p2: PRODUCTS.p2 }));
     renameSync(`${path}.new`, path);
     await until(async () => (await targetOf(service, 'p2')) === 'p2');
