@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
@@ -29,7 +29,7 @@ import { createTransport } from './onenet/transport.ts';
 import { shareInFlight } from './sharing/in-flight.ts';
 import { createLifetimes } from './sharing/lifetimes.ts';
 import { createMemoryCache } from './sharing/memory-cache.ts';
-import { createQuota } from './sharing/quota.ts';
+import { createQuota, watchTurns } from './sharing/quota.ts';
 import { createRedisCache, READ, WRITE } from './sharing/redis-cache.ts';
 import type { RedisConnection } from './sharing/redis-connection.ts';
 import { createFleetQuota, LEASE } from './sharing/redis-quota.ts';
@@ -40,8 +40,6 @@ const QUEUE_FACTOR = 10;
 
 /** How long the end waits for a collector that does not answer. */
 const MAX_EXPORT_MS = 3000;
-/** How long the start waits for Redis. */
-const MAX_REDIS_WAIT_MS = 1000;
 
 const monotonicNow = (): number => performance.now();
 
@@ -73,11 +71,14 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   const redis =
     config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, logger, closing);
   const answered = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
-  const isOutOfTurns = (): boolean => !bulkhead.isFull;
+  const quota =
+    callsPerSecond === undefined
+      ? undefined
+      : watchTurns(limitCalls(callsPerSecond, redis, config, logger, closing));
   const metrics = createMetrics({
     callsInFlight: () => transport.inFlight,
     callsQueued: () => bulkhead.queued,
-    quotaWaiting: () => (isOutOfTurns() ? bulkhead.queued : 0),
+    quotaWaiting: () => (quota?.isOutOfTurns() === true ? bulkhead.queued : 0),
     pairsAnswered: answered,
     isRedisAvailable: redis && (() => redis.availableSinceMs !== undefined),
     circuitState: () => circuit.status,
@@ -92,10 +93,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     circuit,
     retryBudget: createRetryBudget(monotonicNow),
     authorize: tokens.authorize,
-    takeTurn:
-      callsPerSecond === undefined
-        ? undefined
-        : limitCalls(callsPerSecond, redis, config.onenetOrigin, logger, closing),
+    takeTurn: quota?.takeTurn,
     observer: { ...metrics, failed: createFailureLog(logger, monotonicNow) },
     now: monotonicNow,
     random: Math.random,
@@ -108,12 +106,14 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       random: Math.random,
     });
     if (redis !== undefined) {
-      const sealOf = createSealOf(({ productId }) => secretOf(credentials, productId));
+      const sealOf = createSealOf(
+        ({ productId }) => `${config.onenetOrigin} ${secretOf(credentials, productId)}`,
+      );
       ask = createRedisCache({ ask, redis, sealOf, beginLife, now: monotonicNow });
     }
     ask = createMemoryCache({ ask, beginLife, maxEntries: cacheMaxEntries, now: monotonicNow });
   }
-  const fetchOtaTasks = shareInFlight({ ask, isOutOfTurns, answered });
+  const fetchOtaTasks = shareInFlight({ ask, isOutOfTurns: () => quota?.isOutOfTurns() ?? false, answered });
 
   const reportExport = (problem: unknown): void =>
     logger.warn({ problem: String(problem) }, 'spans cannot be exported');
@@ -196,13 +196,10 @@ async function connectRedis(
 ): Promise<RedisConnection> {
   // It takes some time and memory to load.
   const { createRedisConnection } = await import('./sharing/redis-connection.ts');
-  let onFirstChange: () => void = () => undefined;
-  const changed = new Promise<void>((resolve) => (onFirstChange = resolve));
   const redis = createRedisConnection({
     url,
     scripts: [READ, WRITE, LEASE],
     onChange(isAvailable, reason) {
-      onFirstChange();
       if (isAvailable) logger.info('Redis is available');
       else logger.warn({ reason }, 'Redis is not available; this replica goes on alone');
     },
@@ -210,14 +207,14 @@ async function connectRedis(
     random: Math.random,
   });
   closing.push(() => redis.close());
-  await Promise.race([changed, delay(MAX_REDIS_WAIT_MS)]);
+  await redis.firstAttempt;
   return redis;
 }
 
 function limitCalls(
   callsPerSecond: number,
   redis: RedisConnection | undefined,
-  onenetOrigin: string,
+  { onenetOrigin, credentials }: Config,
   logger: Logger,
   closing: (() => unknown)[],
 ): TakeTurn {
@@ -225,13 +222,24 @@ function limitCalls(
   const quota = createFleetQuota({
     redis,
     callsPerSecond,
-    name: onenetOrigin,
+    name: nameOf(onenetOrigin, credentials),
     now: monotonicNow,
     random: Math.random,
     onAlone: (share) => logger.warn(share, 'quota is kept by this replica alone'),
   });
   closing.push(() => quota.close());
   return quota.takeTurn;
+}
+
+/** Tells a quota from those of other accounts that share the Redis: of a static token, by what it is valid for. */
+function nameOf(onenetOrigin: string, credentials: Credentials): string {
+  const account =
+    'token' in credentials
+      ? (new URLSearchParams(credentials.token).get('res') ?? '')
+      : 'productId' in credentials
+        ? credentials.productId
+        : 'several products';
+  return createHash('sha256').update(`${onenetOrigin} ${account}`).digest('base64url').slice(0, 16);
 }
 
 /** For what is answered to calls whose product has gone while they waited: nobody is to read that in Redis. */

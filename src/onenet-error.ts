@@ -15,113 +15,29 @@ interface Consequences {
 }
 
 /** Why a call brought no outcome, and all that follows from it. */
-// prettier-ignore -- a table
+// prettier-ignore
 const CONSEQUENCES = {
   // OneNET said no: an errno in a readable answer, or an HTTP status that refuses.
-  'invalid-type': {
-    code: 'OTA_INVALID_TYPE',
-    retryable: false,
-    retried: false,
-    verdict: 'success',
-    logged: false,
-  },
-  'internal-error': {
-    code: 'ONENET_INTERNAL_ERROR',
-    retryable: true,
-    retried: true,
-    verdict: 'failure',
-    logged: true,
-  },
-  'unknown-errno': {
-    code: 'ONENET_UNKNOWN_ERRNO',
-    retryable: false,
-    retried: false,
-    verdict: 'success',
-    logged: true,
-  },
-  unauthorized: {
-    code: 'ONENET_UNAUTHORIZED',
-    retryable: false,
-    retried: false,
-    verdict: 'success',
-    logged: true,
-  },
-  'rate-limited': {
-    code: 'ONENET_RATE_LIMITED',
-    retryable: true,
-    retried: 'at-its-time',
-    verdict: 'success',
-    logged: true,
-  },
+  'invalid-type':    { code: 'OTA_INVALID_TYPE',      retryable: false, retried: false,         verdict: 'success', logged: false },
+  'internal-error':  { code: 'ONENET_INTERNAL_ERROR', retryable: true,  retried: true,          verdict: 'failure', logged: true },
+  'unknown-errno':   { code: 'ONENET_UNKNOWN_ERRNO',  retryable: false, retried: false,         verdict: 'success', logged: true },
+  'unauthorized':    { code: 'ONENET_UNAUTHORIZED',   retryable: false, retried: false,         verdict: 'success', logged: true },
+  'rate-limited':    { code: 'ONENET_RATE_LIMITED',   retryable: true,  retried: 'at-its-time', verdict: 'success', logged: true },
   // OneNET could not be reached, or not in time.
-  connection: {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: true,
-    verdict: 'failure',
-    logged: true,
-  },
-  certificate: {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: false,
-    verdict: 'failure',
-    logged: true,
-  },
-  'server-error': {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: true,
-    verdict: 'failure',
-    logged: true,
-  },
-  'request-timeout': {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: false,
-    verdict: 'success',
-    logged: true,
-  },
-  timeout: { code: 'ONENET_TIMEOUT', retryable: true, retried: false, verdict: 'failure', logged: true },
-  // The same, noticed so late that this process may have caused it.
-  stalled: { code: 'ONENET_TIMEOUT', retryable: true, retried: false, verdict: 'nothing', logged: true },
+  'connection':      { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: true,          verdict: 'failure', logged: true },
+  'certificate':     { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: false,         verdict: 'failure', logged: true },
+  'server-error':    { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: true,          verdict: 'failure', logged: true },
+  'request-timeout': { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: false,         verdict: 'success', logged: true },
+  'timeout':         { code: 'ONENET_TIMEOUT',        retryable: true,  retried: false,         verdict: 'failure', logged: true },
+  // The same, but OneNET may be well: the request's deadline came early, or this process looked late.
+  'cut-short':       { code: 'ONENET_TIMEOUT',        retryable: true,  retried: false,         verdict: 'nothing', logged: true },
   // OneNET was not asked, or whoever asked has left.
-  'queue-full': {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: false,
-    verdict: 'nothing',
-    logged: false,
-  },
-  'circuit-open': {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: false,
-    verdict: 'nothing',
-    logged: false,
-  },
-  'no-turn': {
-    code: 'ONENET_RATE_LIMITED',
-    retryable: true,
-    retried: false,
-    verdict: 'nothing',
-    logged: false,
-  },
-  canceled: {
-    code: 'ONENET_UNAVAILABLE',
-    retryable: true,
-    retried: false,
-    verdict: 'nothing',
-    logged: false,
-  },
+  'queue-full':      { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: false,         verdict: 'nothing', logged: false },
+  'circuit-open':    { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: false,         verdict: 'nothing', logged: false },
+  'no-turn':         { code: 'ONENET_RATE_LIMITED',   retryable: true,  retried: false,         verdict: 'nothing', logged: false },
+  'canceled':        { code: 'ONENET_UNAVAILABLE',    retryable: true,  retried: false,         verdict: 'nothing', logged: false },
   // OneNET's answer is not the documented one, and the next would be no better.
-  'bad-response': {
-    code: 'ONENET_BAD_RESPONSE',
-    retryable: false,
-    retried: false,
-    verdict: 'success',
-    logged: true,
-  },
+  'bad-response':    { code: 'ONENET_BAD_RESPONSE',   retryable: false, retried: false,         verdict: 'success', logged: true },
 } as const satisfies Record<string, Consequences>;
 
 export type OneNetErrorReason = keyof typeof CONSEQUENCES;

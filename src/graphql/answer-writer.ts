@@ -14,6 +14,8 @@ export interface WrittenAnswer {
 
 /** Writes an answer whose data is lists, entry by entry, and never more than it may be long. */
 export interface AnswerWriter {
+  /** A field that is no list, as JSON. */
+  addField(prefix: string, json: string): void;
   /** @param prefix The key of the list with a colon, as JSON. */
   beginList(prefix: string): void;
   /** One entry of the list, as JSON. */
@@ -35,6 +37,9 @@ export function createAnswerWriter(maxBytes: number): AnswerWriter {
   const length = (): number => data.length + errors.length;
 
   return {
+    addField(prefix, json) {
+      data += `${data === '' ? '' : ','}${prefix}${json}`;
+    },
     beginList(prefix) {
       data += `${data === '' ? '' : ','}${prefix}[`;
       separator = '';

@@ -16,7 +16,6 @@ import type { GraphQLContext } from './context.ts';
 import { formatError, type ReportUnforeseen, reportUnforeseen } from './error-map.ts';
 import { exampleOperation } from '../explorers/example-operation.ts';
 import type { OperationRequest } from './operation-cache.ts';
-import { RequestError } from './request-error.ts';
 
 export interface ApolloServerOptions {
   readonly schema: GraphQLSchema;
@@ -38,7 +37,7 @@ export interface RunningApolloServer {
   /**
    * Executes an operation that was prepared.
    *
-   * @throws RequestError where the answer has more than `maxBytes`.
+   * @returns Nothing where the answer has more than `maxBytes`.
    */
   execute(
     request: OperationRequest,
@@ -46,7 +45,7 @@ export interface RunningApolloServer {
     context: GraphQLContext,
     wantsFederatedTrace: boolean,
     maxBytes: number,
-  ): Promise<WrittenAnswer>;
+  ): Promise<WrittenAnswer | undefined>;
   /** Apollo Sandbox as HTML, where it is on. */
   landingPage(): Promise<string>;
   stop(): Promise<void>;
@@ -73,8 +72,7 @@ export async function startApolloServer(options: ApolloServerOptions): Promise<R
       // Only what is deferred comes in pieces, and the schema has nothing to defer.
       const { errors, data, extensions } = (body as Extract<typeof body, { kind: 'single' }>).singleResult;
       const json = `${JSON.stringify({ errors, data, extensions })}\n`;
-      if (Buffer.byteLength(json) > maxBytes)
-        throw new RequestError('BAD_REQUEST', ['The answer would be too large.']);
+      if (Buffer.byteLength(json) > maxBytes) return undefined;
       return { json, status: http.status ?? 200, hasData: Boolean(data), errorCounts: countByCode(errors) };
     },
     async landingPage() {

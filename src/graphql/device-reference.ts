@@ -20,6 +20,8 @@ export interface DeviceModel {
 export type ReadReference = (representation: unknown) => DeviceReference | undefined;
 
 /**
+ * Made for each request, within which a product stays known, or not, as it was at first.
+ *
  * @param productField The field of a device that tells its product; undefined where there is only one product.
  * @param isProduct Whether there are credentials for a product, at the moment.
  */
@@ -27,6 +29,14 @@ export function createReferenceReader(
   productField: string | undefined,
   isProduct: (productId: string) => boolean,
 ): ReadReference {
+  const known = new Map<string, boolean>();
+
+  function isKnown(productId: string): boolean {
+    let is = known.get(productId);
+    if (is === undefined) known.set(productId, (is = isProduct(productId)));
+    return is;
+  }
+
   return (representation) => {
     if (typeof representation !== 'object' || representation === null) return undefined;
     const fields = representation as Readonly<Record<string, unknown>>;
@@ -34,7 +44,7 @@ export function createReferenceReader(
     if (__typename !== 'Device' || !isDeviceId(id)) return undefined;
     if (productField === undefined) return { id, productId: undefined };
     const product = Object.hasOwn(fields, productField) ? fields[productField] : undefined;
-    return { id, productId: typeof product === 'string' && isProduct(product) ? product : null };
+    return { id, productId: typeof product === 'string' && isKnown(product) ? product : null };
   };
 }
 

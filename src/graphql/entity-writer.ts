@@ -7,7 +7,7 @@ import {
   pairId,
 } from '../ota-task.ts';
 import { type DeviceReference, referenceId } from './device-reference.ts';
-import { type Fault, faultOf, unknownProduct } from './error-map.ts';
+import { type Fault, faultOf } from './error-map.ts';
 import type { PlannedField } from './operation-plan.ts';
 
 /** An entity as JSON, and what is wrong with its fields. */
@@ -35,15 +35,11 @@ export function createEntityWriter(
       const { name, task } = field;
       if (task === undefined) return name === 'id' ? `"${deviceId}"` : '"Device"';
       const { type } = task;
-      if (productId === null) {
-        faults.push({ field, fault: unknownProduct({ deviceId, type }) });
-        return 'null';
-      }
-      const key = { deviceId, productId, type };
-      const outcome = outcomes.get(pairId(key)) as OtaTaskOutcome | Error;
+      const key = { deviceId, productId: productId ?? undefined, type };
+      const outcome = productId === null ? undefined : outcomes.get(pairId(key));
       const fault = faultOf(name, outcome, key);
       if (fault !== undefined) faults.push({ field, fault });
-      if (fault !== undefined || outcome instanceof Error) return 'null';
+      if (fault !== undefined || outcome === undefined || outcome instanceof Error) return 'null';
       return isAbsent(outcome)
         ? writeObject(task.ofAbsent, (each) => writeAbsence(outcome, each.name))
         : writeObject(task.ofTask, (each) => writeTask(outcome, each.name));

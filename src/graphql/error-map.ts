@@ -37,6 +37,7 @@ export const ERROR_CODES: readonly string[] = [
   'GRAPHQL_VALIDATION_FAILED',
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
 ];
 
 /** What an error says, wherever in an answer it stands. */
@@ -76,11 +77,6 @@ function fault(code: ErrorCode, details: Details = {}): Fault {
 /** For a representation that cannot be a device. */
 export const BAD_USER_INPUT = fault('BAD_USER_INPUT');
 
-/** For a field of a device whose product is not among those that there are credentials for. */
-export function unknownProduct(key: DeviceTaskKey): Fault {
-  return fault('BAD_USER_INPUT', { key });
-}
-
 export const OPERATION_TOO_LARGE = fault('OPERATION_TOO_LARGE');
 
 /** What clients wrote wrong is quoted to them, but not at any length. */
@@ -91,12 +87,18 @@ export function badArgument({ message }: Pick<GraphQLError, 'message'>): Fault {
   return fault('BAD_USER_INPUT', { message: message.slice(0, MAX_MESSAGE_LENGTH) });
 }
 
-/** What a field makes of an outcome, unless it is one to answer: having no task is an error on `otaTask` alone. */
+/**
+ * What a field makes of an outcome, unless it is one to answer: having no task is an error on `otaTask` alone.
+ *
+ * @param outcome Undefined where the device's product is not, or when the operation was admitted was not, among those that
+ * there are credentials for.
+ */
 export function faultOf(
   field: string,
-  outcome: OtaTaskOutcome | Error,
+  outcome: OtaTaskOutcome | Error | undefined,
   key: DeviceTaskKey,
 ): Fault | undefined {
+  if (outcome === undefined) return fault('BAD_USER_INPUT', { key });
   if (outcome instanceof Error) return loadFailed(outcome, key);
   return field === 'otaTask' && isAbsent(outcome) ? taskAbsent(outcome, key) : undefined;
 }

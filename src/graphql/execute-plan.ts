@@ -1,12 +1,12 @@
 import type { OtaTaskOutcome } from '../ota-task.ts';
 import type { Representations } from './admission.ts';
-import { createAnswerWriter, type WrittenAnswer } from './answer-writer.ts';
+import { type AnswerWriter, createAnswerWriter, type WrittenAnswer } from './answer-writer.ts';
 import type { GraphQLContext } from './context.ts';
 import { createEntityWriter } from './entity-writer.ts';
 import { type Fault, OPERATION_TOO_LARGE, type ReportUnforeseen } from './error-map.ts';
 import { beginFieldSpans } from './field-spans.ts';
 import type { OperationLimits } from './limits.ts';
-import type { OperationPlan } from './operation-plan.ts';
+import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 
 /**
  * Executes an operation's plan: as graphql-js would execute the operation, but without walking each field of each entity,
@@ -26,11 +26,10 @@ export async function executePlan(
   endFieldSpans?.(outcomes);
 
   const answer = createAnswerWriter(limits.answerBytes);
-  plan.entities.forEach(({ key, prefix, location, fields }, i) => {
+  forEachRoot(plan, representations, answer, ({ key, location, fields }, ofRoot) => {
     const writeEntity = createEntityWriter(fields, outcomes, limits.answerBytes);
     const path = JSON.stringify(key);
-    answer.beginList(prefix);
-    representations[i]?.forEach((representation, index) => {
+    ofRoot.forEach((representation, index) => {
       if (answer.length() > limits.answerBytes) return;
       const reference = readReference(representation);
       if (reference === undefined) {
@@ -45,14 +44,13 @@ export async function executePlan(
       }
       answer.add(json);
     });
-    answer.endList();
   });
   return answer.finish() ?? writeNulls(plan, representations, limits, OPERATION_TOO_LARGE);
 }
 
 /** Every entity is null, and as many as may carry an error say why. */
 function writeNulls(
-  { entities }: OperationPlan,
+  plan: OperationPlan,
   representations: Representations,
   { entityErrors, answerBytes }: OperationLimits,
   fault: Fault,
@@ -60,17 +58,34 @@ function writeNulls(
   // As many nulls as there can be representations fit into half of the shortest answer.
   const answer = createAnswerWriter(Infinity);
   let errorsLeft = entityErrors;
-  entities.forEach(({ key, prefix, location }, i) => {
+  forEachRoot(plan, representations, answer, ({ key, location }, ofRoot) => {
     const path = JSON.stringify(key);
-    answer.beginList(prefix);
-    representations[i]?.forEach((_, index) => {
+    ofRoot.forEach((_, index) => {
       if (errorsLeft-- > 0 && answer.length() < answerBytes / 2)
         answer.addError(fault, location, `${path},${index}`);
       answer.add('null');
     });
-    answer.endList();
   });
   return answer.finish() as WrittenAnswer;
+}
+
+/** Writes the fields of the query in their order; `write` is to write the entries of a list of entities. */
+function forEachRoot(
+  { roots }: OperationPlan,
+  representations: Representations,
+  answer: AnswerWriter,
+  write: (entities: PlannedEntities, representations: readonly unknown[]) => void,
+): void {
+  let i = 0;
+  for (const root of roots) {
+    if (!('fields' in root)) {
+      answer.addField(root.prefix, '"Query"');
+      continue;
+    }
+    answer.beginList(root.prefix);
+    write(root, representations[i++] ?? []);
+    answer.endList();
+  }
 }
 
 async function loadOutcomes({

@@ -26,9 +26,7 @@ export function beginFieldSpans(
         if (task === undefined) continue;
         const key = { deviceId, productId, type: task.type };
         const end = trace.field(name, key);
-        ends.push((outcomes) =>
-          end(faultOf(name, outcomes.get(pairId(key)) as OtaTaskOutcome | Error, key)?.extensions.code),
-        );
+        ends.push((outcomes) => end(faultOf(name, outcomes.get(pairId(key)), key)?.extensions.code));
       }
     }
   });

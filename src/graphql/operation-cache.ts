@@ -88,8 +88,8 @@ export function createOperationCache(
   const operations = new LRUCache<string, KnownOperation>({ maxSize: MAX_BYTES, sizeCalculation: weigh });
 
   return ({ query, operationName, variables }) => {
-    // No name holds a space, so no two requests for different operations have one key.
-    const key = operationName === undefined ? query : `${operationName} ${query}`;
+    // No operation's name or valid text holds a NUL, so no two requests for different operations have one key.
+    const key = operationName === undefined ? query : `\0${operationName}\0${query}`;
     let operation = operations.get(key);
     if (operation === undefined) {
       operation = know(parseAndValidate(query, schema, sandbox), operationName);

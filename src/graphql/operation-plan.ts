@@ -42,9 +42,11 @@ export interface PlanSource {
 
 /** What an operation asks for, with fragments spread, fields merged and directives obeyed. */
 export interface OperationPlan {
+  /** All fields of the query. */
+  readonly roots: readonly (PlannedEntities | Planned)[];
   /** Its `_entities` fields. */
   readonly entities: readonly PlannedEntities[];
-  /** Whether it asks for nothing but what a plan can answer of them. */
+  /** Whether it asks for nothing else, but for `__typename`, and for nothing of them that a plan cannot answer. */
   readonly onlyEntities: boolean;
   /** Why none of its entities can be resolved. */
   readonly fault: Fault | undefined;
@@ -100,11 +102,10 @@ export function planOperation(source: PlanSource): OperationPlan {
   const query = schema.getQueryType() as GraphQLObjectType;
   const collect = createCollector(source);
   const roots = collect([operation.selectionSet], query);
-  const entityRoots = roots.filter(([{ name }]) => name.value === '_entities');
-  let onlyEntities = entityRoots.length === roots.length;
+  let onlyEntities = roots.every(([{ name }]) => name.value === '_entities' || name.value === '__typename');
 
   let fault: Fault | undefined;
-  const entities = entityRoots.map((nodes): PlannedEntities => {
+  const planEntities = (nodes: MergedField): PlannedEntities => {
     let fields: PlannedField[] = [];
     try {
       if (fault === undefined) fields = planFields(nodes, collect, source);
@@ -120,10 +121,22 @@ export function planOperation(source: PlanSource): OperationPlan {
       representationsIn: planRepresentations(nodes[0], source),
       fields,
       tasks,
-      values: tasks.reduce((sum, { ofTask }) => sum + ofTask.length, fields.length),
+      values: tasks.reduce(
+        (sum, { ofTask, ofAbsent }) => sum + Math.max(ofTask.length, ofAbsent.length),
+        fields.length,
+      ),
     };
-  });
-  return { entities, onlyEntities, fault, weight: collect.visited() };
+  };
+  const plannedRoots = roots.map((nodes) =>
+    nodes[0].name.value === '_entities' ? planEntities(nodes) : planned(nodes, collect),
+  );
+  return {
+    roots: plannedRoots,
+    entities: plannedRoots.filter((root): root is PlannedEntities => 'fields' in root),
+    onlyEntities,
+    fault,
+    weight: collect.visited(),
+  };
 }
 
 /** Variables that hold nothing but representations, whatever their values are: no plan depends on them. */

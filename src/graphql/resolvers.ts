@@ -6,13 +6,12 @@ import {
   isAbsent,
   type OtaTask,
   type OtaTaskOutcome,
-  type OtaTaskRequest,
   type OtaTaskType,
   pairId,
 } from '../ota-task.ts';
 import type { GraphQLContext } from './context.ts';
 import type { DeviceReference } from './device-reference.ts';
-import { faultOf, graphQLError, unknownProduct } from './error-map.ts';
+import { faultOf, graphQLError } from './error-map.ts';
 
 export const resolvers: Resolvers = {
   Device: {
@@ -32,12 +31,10 @@ async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   { loader, scope, admission }: GraphQLContext,
   { fieldNodes }: GraphQLResolveInfo,
 ): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
-  if (productId === null) throw graphQLError(unknownProduct({ deviceId, type }), fieldNodes);
-  const key = { deviceId, productId, type };
+  const key = { deviceId, productId: productId ?? undefined, type };
   const endSpan = scope.trace?.field(name, key);
-  // Whoever resolves devices has admitted the operation, and with it this pair.
-  const request = admission.pairs?.get(pairId(key)) as OtaTaskRequest;
-  const outcome = await loader.load(request).catch((error: unknown) => error as Error);
+  const request = productId === null ? undefined : admission.pairs?.get(pairId(key));
+  const outcome = request && (await loader.load(request).catch((error: unknown) => error as Error));
   const fault = faultOf(name, outcome, key);
   endSpan?.(fault?.extensions.code);
   if (fault !== undefined) throw graphQLError(fault, fieldNodes);

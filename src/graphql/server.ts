@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 
 import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
 import type { RequestScope } from '../request-scope.ts';
-import { admitOperation } from './admission.ts';
+import { type Admission, admitOperation } from './admission.ts';
 import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
 import { startApolloServer } from './apollo-server.ts';
 import { createContext } from './context.ts';
@@ -62,7 +62,6 @@ export interface GraphQLServer {
 export async function createGraphQLServer(options: GraphQLServerOptions): Promise<GraphQLServer> {
   const { fetchOtaTasks, maxDeviceTasks, sandbox, federatedTrace, cacheMaxAgeSeconds, logger } = options;
   const schema = createSchema(options.schema);
-  const readReference = createReferenceReader(options.schema.productField?.name, options.isProduct);
   const limits = limitsFor(maxDeviceTasks);
   const prepare = createOperationCache(schema, { sandbox });
   const report: ReportUnforeseen = (err, path, scope) =>
@@ -71,16 +70,21 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
 
   async function execute({ body, wantsFederatedTrace, scope }: GraphQLRequest): Promise<GraphQLAnswer> {
     const request = readGraphQLRequest(body);
+    const readReference = createReferenceReader(options.schema.productField?.name, options.isProduct);
     const { document, plan, representations } = prepare(request);
     const wantsTrace = federatedTrace && wantsFederatedTrace;
     const engine = engineFor(plan, representations, wantsTrace);
-    const admission = admitOperation(plan, representations, limits, readReference);
-    const context = createContext(fetchOtaTasks, readReference, admission, scope);
-    const written =
-      plan !== undefined && engine === 'plan'
-        ? await executePlan(plan, representations, limits, context, report)
-        : await apollo.execute(request, document, context, wantsTrace, limits.answerBytes);
-    return complete(written, engine, representations.length > 0);
+    const admit = (): Admission => admitOperation(plan, representations, limits, readReference);
+    const context = createContext(fetchOtaTasks, readReference, admit(), scope);
+    const hasEntities = representations.length > 0;
+    if (engine === 'graphql-js') {
+      const written = await apollo.execute(request, document, context, wantsTrace, limits.answerBytes);
+      if (written !== undefined) return complete(written, engine, hasEntities);
+    }
+    // An answer that is too large with its trace may not be so without; if it is, the plan says it as routers need it.
+    if (!plan?.onlyEntities) throw new RequestError('BAD_REQUEST', ['The answer would be too large.']);
+    const fresh = engine === 'plan' ? context : { ...context, admission: admit() };
+    return complete(await executePlan(plan, representations, limits, fresh, report), engine, hasEntities);
   }
 
   function complete(written: WrittenAnswer, engine?: Engine, isPrivate = false): GraphQLAnswer {

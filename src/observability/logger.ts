@@ -21,10 +21,19 @@ export function createLogger(config: Config, destination?: DestinationStream): L
   return pino({ level: config.logLevel, hooks: { streamWrite: redact } }, destination ?? pino.destination(1));
 }
 
+/** What is shorter could be a part of anything. */
+const SHORTEST_SECRET = 8;
+
 /** As they stand in JSON. Read for each line, since the keys of products may change. */
-function secretsOf({ credentials, routerSecret, redisUrl }: Config): string[] {
-  const secrets = [...keysOf(credentials), routerSecret ?? '', redisUrl && new URL(redisUrl).password];
-  return secrets.flatMap((secret) => (secret ? JSON.stringify(secret).slice(1, -1) : []));
+function secretsOf({ credentials, routerSecret = '', redisUrl }: Config): string[] {
+  const secrets = [...keysOf(credentials), routerSecret];
+  if (redisUrl !== undefined) {
+    const { password } = new URL(redisUrl);
+    secrets.push(password, decodeURIComponent(password));
+  }
+  return secrets
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .map((secret) => JSON.stringify(secret).slice(1, -1));
 }
 
 function keysOf(credentials: Credentials): Iterable<string> {

@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto';
 
+import { OneNetError } from '../onenet-error.ts';
+
 export type SignMethod = 'md5' | 'sha1' | 'sha256';
 
 /**
@@ -85,8 +87,8 @@ export function createProductTokens(
   return {
     authorize(productId = '') {
       const accessKey = products.get(productId);
-      // Only while a call waited can its product have gone; OneNET refuses such a call.
-      if (accessKey === undefined) return '';
+      // Its product can have gone while a call waited.
+      if (accessKey === undefined) throw new OneNetError('unauthorized');
       let mint = mints.get(productId);
       if (mint?.accessKey !== accessKey) {
         mint = { accessKey, source: createTokenMint({ ...options, productId, accessKey }) };
@@ -95,6 +97,7 @@ export function createProductTokens(
       return mint.source.authorize();
     },
     expiry() {
+      for (const productId of mints.keys()) if (!products.has(productId)) mints.delete(productId);
       const expiries = [...mints.values()].map(({ source }) => source.expiry() ?? Infinity);
       return expiries.length === 0 ? undefined : Math.min(...expiries);
     },

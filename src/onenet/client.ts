@@ -47,6 +47,8 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
 function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (result: Result) => void): void {
   const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
   let attempt = 1;
+  /** What the first of two attempts was told: it says more than that there was no second. */
+  let told: Result | undefined;
   queue();
 
   function queue(): void {
@@ -56,17 +58,19 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
   }
 
   function evict(): void {
-    end(new OneNetError('queue-full'));
+    giveUp(new OneNetError('queue-full'));
   }
 
   function start(): boolean {
-    if (!circuit.admits(call)) {
-      end(new OneNetError('circuit-open'));
+    // Of a request that is over, the calls that wait go no further.
+    if (!call.isAwaited || !circuit.admits(call)) {
+      giveUp(new OneNetError('circuit-open'));
       bulkhead.release();
       return true;
     }
     if (takeTurn?.(Math.max(1, bulkhead.queued), bulkhead.resume) === false) return false;
     call.isQueued = false;
+    call.cancel = undefined;
     send();
     return true;
   }
@@ -75,21 +79,19 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
     const permit = circuit.enter(call);
     const isProbe = circuit.status !== 'closed';
     const startedMs = now();
-    const dueMs = Math.min(startedMs + transport.timeoutMs, isProbe ? Infinity : call.deadlineMs);
     let isUnderWay = true as boolean;
     const endSpan = call.trace?.call(call, attempt);
     const onEnd = (response: HttpResponse | Error): void => {
       isUnderWay = false;
       call.cancel = undefined;
-      const result = response instanceof Error ? response : readTaskingResponse(response);
+      const durationMs = now() - startedMs;
+      const result =
+        response instanceof Error ? judgeTimeout(response, durationMs) : readTaskingResponse(response);
       const label = labelOf(result);
       const errno = errnoOf(result);
-      const endedMs = now();
-      observer.attempt(label, errno, endedMs - startedMs);
+      observer.attempt(label, errno, durationMs);
       endSpan?.({ result: label, errno, status: 'status' in response ? response.status : undefined });
-      // If time ran out while this process could not look for an answer, nobody knows whether there was one.
-      const isStall = label === 'timeout' && endedMs - dueMs > STALL_MS;
-      circuit.leave(permit, call, isStall ? 'nothing' : verdictOn(result));
+      circuit.leave(permit, call, verdictOn(result));
       retryOrEnd(result);
     };
     try {
@@ -105,6 +107,17 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       onEnd(error as Error);
       bulkhead.release();
     }
+  }
+
+  /**
+   * If time ran out while this process could not look for an answer, nobody knows whether there was one; and if the
+   * request's deadline left the attempt less than half of its own time, there may well have been one.
+   */
+  function judgeTimeout(error: Error, durationMs: number): Error {
+    const { timeoutMs } = transport;
+    const isShort = durationMs < timeoutMs / 2 || durationMs > timeoutMs + STALL_MS;
+    const isTimeout = error instanceof OneNetError && error.reason === 'timeout';
+    return isTimeout && isShort ? new OneNetError('cut-short') : error;
   }
 
   function retryOrEnd(result: Result): void {
@@ -126,6 +139,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
         return;
       }
       attempt++;
+      told = result;
       observer.retry();
       queue();
     }, delayMs);
@@ -138,6 +152,12 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
     if (result instanceof OneNetError && result.consequences.logged) {
       observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
     }
+  }
+
+  /** The end of a call, or of its second attempt, that was not made. */
+  function giveUp(error: OneNetError): void {
+    if (told === undefined) end(error);
+    else conclude(told);
   }
 
   function end(result: Result): void {

@@ -96,13 +96,16 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
     batch.missing = 0;
     const left = batch.calls.filter((call) => call.outcome === undefined);
     batch.resolve(batch.calls.map((call) => call.outcome ?? endedError(reason, call)));
-    for (const call of left) {
+    const unawaited = left.filter((call) => {
       call.waiting.delete(batch);
-      if (call.waiting.size > 0) continue;
+      return call.waiting.size === 0;
+    });
+    // All of them before the first is canceled, for the place of that one would go to the next.
+    for (const call of unawaited) {
       call.isAwaited = false;
       forget(call);
-      call.cancel?.(endedError(reason, call));
     }
+    for (const call of unawaited) call.cancel?.(endedError(reason, call));
   }
 
   return (requests, scope) =>

@@ -21,7 +21,7 @@ export type BeginLife = (outcome: OtaTaskOutcome) => Origin;
 export function createLifetimes({ taskMs, absentMs, now, random }: LifetimeOptions): BeginLife {
   return (outcome) => {
     const answeredAtMs = now();
-    const lifeMs = Math.floor((isAbsent(outcome) ? absentMs : taskMs) * (1 - random() * JITTER));
+    const lifeMs = Math.ceil((isAbsent(outcome) ? absentMs : taskMs) * (1 - random() * JITTER));
     return { source: 'onenet', answeredAtMs, expiresAtMs: answeredAtMs + lifeMs };
   };
 }

@@ -20,7 +20,7 @@ interface Entry extends Origin {
 
 /** Answers what was answered a short while ago from memory. */
 export function createMemoryCache({ ask, beginLife, maxEntries, now }: MemoryCacheOptions): AskOtaTasks {
-  const entries = new LRUCache<string, Entry>({ max: maxEntries });
+  const entries = new LRUCache<string, Entry>({ maxSize: maxEntries, sizeCalculation: () => 1 });
 
   function keep(request: OtaTaskRequest, outcome: OtaTaskOutcome, origin: Origin): void {
     const { answeredAtMs, expiresAtMs } = origin;

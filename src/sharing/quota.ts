@@ -2,6 +2,8 @@ import type { TakeTurn } from '../ask-ota-tasks.ts';
 
 /** How late calls may be for their turns without losing them: timers and the event loop are. */
 const CATCH_UP_MS = 50;
+/** Calls further apart than this may not come closer to each other, or a second has more than a fifth too many. */
+export const RARE_MS = 200;
 
 /**
  * Spreads calls evenly over time, as the generic cell rate algorithm does: no second has more than a tenth above the
@@ -11,8 +13,8 @@ const CATCH_UP_MS = 50;
  */
 export function createQuota(callsPerSecond: number, now: () => number): TakeTurn {
   const intervalMs = 1000 / callsPerSecond;
-  // Calls that are rare are never late by much of a turn; and with this much, three a second would be four.
-  const catchUpMs = intervalMs < CATCH_UP_MS ? CATCH_UP_MS : 0;
+  // With this much for calls that are rare, five a second would be six.
+  const catchUpMs = intervalMs < RARE_MS ? CATCH_UP_MS : 0;
   const wake = createWake();
   let dueMs = -Infinity;
 
@@ -28,11 +30,37 @@ export function createQuota(callsPerSecond: number, now: () => number): TakeTurn
   };
 }
 
-/** Has the last of those who want to be called back called back, once, after so many milliseconds. */
+/** Calls the last callback once, after the least of the milliseconds that it was told since it last did. */
 export function createWake(): (ms: number, retry: () => void) => void {
   let timer: NodeJS.Timeout | undefined;
+  let wakesAtMs = Infinity;
+  let callback: () => void;
   return (ms, retry) => {
+    callback = retry;
+    const atMs = performance.now() + ms;
+    if (atMs >= wakesAtMs) return;
     clearTimeout(timer);
-    timer = setTimeout(retry, ms);
+    wakesAtMs = atMs;
+    timer = setTimeout(() => {
+      wakesAtMs = Infinity;
+      callback();
+    }, ms);
+  };
+}
+
+/** Also tells whether calls wait for their turns: from the first that got none until none waits. */
+export function watchTurns(takeTurn: TakeTurn): {
+  readonly takeTurn: TakeTurn;
+  readonly isOutOfTurns: () => boolean;
+} {
+  let isOutOfTurns = false;
+  return {
+    takeTurn(waiting, retry) {
+      const isTaken = takeTurn(waiting, retry);
+      if (!isTaken) isOutOfTurns = true;
+      else if (waiting <= 1) isOutOfTurns = false;
+      return isTaken;
+    },
+    isOutOfTurns: () => isOutOfTurns,
   };
 }

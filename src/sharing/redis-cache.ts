@@ -47,7 +47,7 @@ for i, key in ipairs(KEYS) do
     local serves, life = struct.unpack('>BI4', value)
     if left > 0 and type(old) == 'string' and #old == 5 then
       local oldServes, oldLife = struct.unpack('>BI4', old)
-      stands = oldServes > serves or oldLife - left < age
+      stands = oldServes <= 1 and oldLife >= left and (oldServes > serves or oldLife - left < age)
     end
     if life > age and not stands then redis.call('SET', key, value, 'PX', life - age) end
   end
@@ -104,7 +104,8 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
       // What has no life is nobody's.
       const entry = Buffer.isBuffer(value) && typeof leftMs === 'number' && leftMs > 0 ? value : undefined;
       const stored = entry && open(call, names[i] as string, entry);
-      if (stored !== undefined) {
+      // Nor is what has more of a life than it was written with: its entry was changed.
+      if (stored !== undefined && (leftMs as number) <= stored.lifeMs) {
         const expiresAtMs = readAtMs + (leftMs as number);
         const answeredAtMs = expiresAtMs - stored.lifeMs;
         onOutcome(call, stored.outcome, { source: 'redis', answeredAtMs, expiresAtMs });

@@ -19,6 +19,8 @@ export interface RedisConnection {
   readonly availableSinceMs: number | undefined;
   /** Resolves to the reply, its strings as buffers; after at most 50 ms to undefined where there is none. Never rejects. */
   run(script: Script, keys: readonly string[], args: readonly (string | Buffer)[]): Promise<unknown>;
+  /** Resolves once the first attempt to connect has ended, one way or the other. */
+  readonly firstAttempt: Promise<void>;
   close(): void;
 }
 
@@ -90,9 +92,10 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     retryMs = Math.min(2 * retryMs, MAX_RETRY_MS);
   }
 
-  void connect();
+  const firstAttempt = connect();
 
   return {
+    firstAttempt,
     get availableSinceMs() {
       return availableSinceMs;
     },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { TakeTurn } from '../ask-ota-tasks.ts';
-import { createQuota, createWake } from './quota.ts';
+import { createQuota, createWake, RARE_MS } from './quota.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { createScript } from './redis-script.ts';
 
@@ -11,6 +11,8 @@ const LEASE_MS = 50;
 const LATE_MS = 50;
 /** How far ahead turns are given; one that is further ahead comes from a clock that was set back. */
 const HORIZON_MS = 1000;
+/** The horizon, and the longest interval. */
+const MAX_DUE_US = 3_000_000;
 const HEARTBEAT_MS = 2000;
 /** A replica that was not heard of for so long has gone. */
 const REPLICA_MS = 6000;
@@ -71,6 +73,7 @@ export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
   const keys = [`onenet-ota:{quota:${name}}:due`, `onenet-ota:{quota:${name}}:replicas`];
   const wake = createWake();
   let leases: { dueMs: number; left: number }[] = [];
+  let takenMs = -Infinity;
   let isAsking = false;
   let replicas = 1;
   let alone: TakeTurn | undefined;
@@ -80,11 +83,11 @@ export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
     isAsking = true;
     const reply = await redis.run(LEASE, keys, [String(intervalMs * 1000), String(wanted), replica]);
     isAsking = false;
-    if (reply === undefined) {
+    if (!isLease(reply, wanted)) {
       retryWaiting();
       return;
     }
-    const [granted, dueInUs, seen] = reply as [number, number, number];
+    const [granted, dueInUs, seen] = reply;
     // Where Redis has come back empty, others are seen again only with their next sign of life.
     const seenAll = redis.availableSinceMs !== undefined && now() - redis.availableSinceMs > REPLICA_MS;
     if (seen > replicas || seenAll) replicas = seen;
@@ -127,10 +130,12 @@ export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
     }
     const [lease] = leases;
     if (lease === undefined) return false;
-    if (lease.dueMs > nowMs) {
-      wake(lease.dueMs - nowMs, retry);
+    const dueMs = intervalMs < RARE_MS ? lease.dueMs : Math.max(lease.dueMs, takenMs + intervalMs);
+    if (dueMs > nowMs) {
+      wake(dueMs - nowMs, retry);
       return false;
     }
+    takenMs = nowMs;
     lease.left--;
     lease.dueMs += intervalMs;
     return true;
@@ -140,9 +145,17 @@ export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
     if (redis.availableSinceMs !== undefined && !isAsking) void ask(0);
   }, HEARTBEAT_MS);
   heartbeat.unref();
+  void ask(0);
 
   return {
     takeTurn,
     close: () => clearInterval(heartbeat),
   };
+}
+
+/** Whether a reply is what the script gives; something that only answers to Redis' name might say anything. */
+function isLease(reply: unknown, wanted: number): reply is [number, number, number] {
+  if (!Array.isArray(reply) || reply.length !== 3 || !reply.every(Number.isSafeInteger)) return false;
+  const [granted, dueInUs, seen] = reply as [number, number, number];
+  return granted >= 0 && granted <= wanted && dueInUs >= 0 && dueInUs <= MAX_DUE_US && seen >= 1;
 }
