@@ -4,13 +4,15 @@ import type { AddressInfo } from 'node:net';
 
 import pretty from 'pino-pretty';
 
-import { createApp } from '../src/app.ts';
+import { type App, createApp } from '../src/app.ts';
 import { readConfig } from '../src/config/config.ts';
 import { createLogger } from '../src/observability/logger.ts';
 import { createDemoFleet } from '../src/simulator/fleet.ts';
 import { createSimulator } from '../src/simulator/simulator.ts';
 import { createDevicesServer, DEVICES_SDL } from './devices.ts';
 import { createGatewayServer } from './gateway.ts';
+import { startRedis } from './redis.ts';
+import { readSavings } from './savings.ts';
 
 const HOST = '127.0.0.1';
 const OTA_SDL = readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8');
@@ -30,14 +32,26 @@ const OTA_TASK_RESULT_QUERY = `{
   }
 }`;
 
+const NO_REDIS =
+  'There is no redis-server on the PATH: each replica keeps its own answers, and the whole quota, for itself.';
+
+/** Short enough that devices are seen to move on. */
+const SHARING = { CACHE_TTL_MS: '10000', CACHE_ABSENT_TTL_MS: '10000', ONENET_CALLS_PER_SECOND: '300' };
+
 export interface Demo {
   /** Where everything is and what to try. */
   readonly announcement: string;
+  /** What the replicas have answered so far, and what it cost. */
+  savings(): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Starts a OneNET, the subgraph in front of it, a devices subgraph and a gateway over both. */
-export async function startDemo(): Promise<Demo> {
+/**
+ * Starts a OneNET, the subgraph in front of it, a devices subgraph and a gateway over both.
+ *
+ * @param replicas Of the subgraph. Several share their answers and a quota, in a Redis where there is one.
+ */
+export async function startDemo(replicas = 1): Promise<Demo> {
   const fleet = createDemoFleet({ seed: 'demo' });
   const onenet = await createSimulator({
     host: HOST,
@@ -45,24 +59,33 @@ export async function startDemo(): Promise<Demo> {
     fleet,
     credentials: CREDENTIALS,
   });
-  const config = readConfig({
-    HOST,
-    PORT: String(await preferablyPort(4001)),
-    ONENET_URL: onenet.url,
-    ONENET_PRODUCT_ID: CREDENTIALS.productId,
-    ONENET_ACCESS_KEY: CREDENTIALS.accessKey,
-    SANDBOX: 'true',
-    LOG_LEVEL: 'warn',
-  });
-  const app = await createApp(config, createLogger(config, pretty({ ignore: 'pid,hostname', sync: true })));
-  const otaUrl = await app.listen();
+  const redis = replicas > 1 ? await startRedis() : undefined;
+  const otaUrls: string[] = [];
+  const apps: App[] = [];
+  for (let i = 0; i < replicas; i++) {
+    const config = readConfig({
+      HOST,
+      PORT: String(i === 0 ? await preferablyPort(4001) : 0),
+      ONENET_URL: onenet.url,
+      ONENET_PRODUCT_ID: CREDENTIALS.productId,
+      ONENET_ACCESS_KEY: CREDENTIALS.accessKey,
+      SANDBOX: 'true',
+      LOG_LEVEL: 'warn',
+      ...(replicas > 1 && SHARING),
+      ...(redis && { REDIS_URL: redis.url }),
+    });
+    const app = await createApp(config, createLogger(config, pretty({ ignore: 'pid,hostname', sync: true })));
+    otaUrls.push(await app.listen());
+    apps.push(app);
+  }
+  const [otaUrl = '', ...otherUrls] = otaUrls;
 
   const devicesServer = createDevicesServer(fleet.devices);
   const devicesUrl = await listen(devicesServer, await preferablyPort(4002));
   const gatewayServer = createGatewayServer(
     [
       { name: 'devices', sdl: DEVICES_SDL, url: devicesUrl },
-      { name: 'onenet-ota-subgraph', sdl: OTA_SDL, url: otaUrl },
+      { name: 'onenet-ota-subgraph', sdl: OTA_SDL, url: otaUrl, replicas: otherUrls },
     ],
     OTA_TASK_RESULT_QUERY,
   );
@@ -73,9 +96,9 @@ export async function startDemo(): Promise<Demo> {
 The supergraph     ${gatewayUrl}   in a browser: GraphiQL
 The OTA subgraph   ${otaUrl}   in a browser: Apollo Sandbox (its page comes from Apollo's servers)
   its GraphiQL     ${new URL('/graphiql', otaUrl).href}   which needs no network
-The devices owner  ${devicesUrl}
+${otherUrls.map((url) => `  a replica        ${url}\n`).join('')}The devices owner  ${devicesUrl}
 The simulated OneNET is at ${onenet.url}
-
+${replicas > 1 ? `${redis ? `Redis is at ${redis.url}` : NO_REDIS}\n` : ''}
 Devices to try:
 ${fleet.devices.map(({ id, shows }) => `  ${id.padEnd(idWidth)}  ${shows}`).join('\n')}
 
@@ -92,12 +115,14 @@ Ctrl-C stops all of it.`;
 
   return {
     announcement,
+    savings: () => readSavings(otaUrls),
     async close() {
       for (const server of [gatewayServer, devicesServer]) {
         server.close();
         server.closeAllConnections();
       }
-      await app.close();
+      await Promise.all(apps.map((app) => app.close()));
+      await redis?.stop();
       await onenet.close();
     },
   };
