@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { OURS, type Peer, ROOT } from './peers.ts';
+import { OUR_PROGRAM, type Peer, ROOT } from './peers.ts';
 import type { Calls, Listening, Setting } from './upstream.ts';
 
 export interface Upstream {
@@ -43,17 +43,25 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** @param maxDeviceTasks For ours alone, where its default is too low for what is measured. */
+export interface StartOptions {
+  /** For ours alone, where its default is too low for what is measured. */
+  readonly maxDeviceTasks?: number | undefined;
+  /** For who uses it. */
+  readonly redisUrl?: string | undefined;
+}
+
 export async function startServer(
-  { name, command }: Peer,
+  { name, command, environment, usesRedis }: Peer,
   upstream: string,
-  maxDeviceTasks?: number,
+  { maxDeviceTasks, redisUrl }: StartOptions = {},
 ): Promise<RunningServer> {
   const child = spawn(process.execPath, command, {
     cwd: ROOT,
     env: {
       NODE_ENV: 'production',
-      ...(name === OURS ? ourEnvironment(upstream, maxDeviceTasks) : { UPSTREAM: upstream }),
+      ...(command[0] === OUR_PROGRAM ? ourEnvironment(upstream, maxDeviceTasks) : { UPSTREAM: upstream }),
+      ...(usesRedis && redisUrl !== undefined && { REDIS_URL: redisUrl }),
+      ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,7 +1,8 @@
 import { mercuriusFederationPlugin } from '@mercuriusjs/federation';
 import fastify from 'fastify';
+import mercuriusCache from 'mercurius-cache';
 
-import { announce } from './listen.ts';
+import { announce, cacheTtlSeconds } from './listen.ts';
 import { clientKind, createFetchOtaTask } from './onenet.ts';
 import { createContext, resolvers, SDL } from './schema.ts';
 
@@ -14,4 +15,12 @@ await app.register(mercuriusFederationPlugin, {
   context: () => createContext(fetchOtaTask),
   jit: 1,
 });
+const ttl = cacheTtlSeconds();
+if (ttl !== undefined) {
+  await app.register(mercuriusCache.default, {
+    ttl,
+    storage: { type: 'memory', options: { size: 100_000 } },
+    policy: { Device: { otaTask: { key: ({ self, arg }) => `${arg.type}:${self.id}` } } },
+  });
+}
 announce(`${await app.listen({ host: '127.0.0.1', port: 0 })}/graphql`);
