@@ -8,7 +8,8 @@ import { examineFleet } from './fleet.ts';
 import { judge, judgeFleet } from './goals.ts';
 import { FLOOR, PEERS, ROOT } from './peers.ts';
 import { prepare } from './prepare.ts';
-import { startUpstream } from './processes.ts';
+import { startUpstream, type Upstream } from './processes.ts';
+import { measureEntries } from './redis-entries.ts';
 import { fleetToMarkdown, toMarkdown } from './report.ts';
 
 const { values } = parseArgs({
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     sizes: { type: 'string' },
     /** Only replicas that clients poll, some with what they share. */
     fleet: { type: 'boolean', default: false },
+    /** Only what entries in Redis cost it. */
+    redis: { type: 'boolean', default: false },
     /** How long each kind of replica is polled. */
     seconds: { type: 'string', default: '30' },
   },
@@ -35,16 +38,21 @@ const FULL: Effort[] = [
 ];
 const REPORT = join(ROOT, 'bench/report');
 
-prepare();
-const upstream = await startUpstream();
-try {
-  if (values.fleet) await runFleet();
-  else await runComparison();
-} finally {
-  upstream.stop();
+if (values.redis) console.table(await measureEntries());
+else await measureServers();
+
+async function measureServers(): Promise<void> {
+  prepare();
+  const upstream = await startUpstream();
+  try {
+    if (values.fleet) await runFleet(upstream);
+    else await runComparison(upstream);
+  } finally {
+    upstream.stop();
+  }
 }
 
-async function runComparison(): Promise<void> {
+async function runComparison(upstream: Upstream): Promise<void> {
   const latencies = quick ? QUICK : FULL;
   const comparison = await compare(peers, upstream, { sizes, latencies }, console.log);
   const alone = quick ? undefined : await examineAlone(upstream, console.log);
@@ -52,7 +60,7 @@ async function runComparison(): Promise<void> {
   report('report', { comparison, alone, goals }, toMarkdown(peers, comparison, goals));
 }
 
-async function runFleet(): Promise<void> {
+async function runFleet(upstream: Upstream): Promise<void> {
   const rows = await examineFleet(upstream, Number(values.seconds), console.log);
   const goals = judgeFleet(rows);
   report('fleet', { rows, goals }, fleetToMarkdown(rows, goals));

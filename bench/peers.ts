@@ -45,11 +45,11 @@ export const REST = 'apollo-rest';
 export const PEERS: readonly Peer[] = [
   peer(FLOOR, 'bare node:http and undici `dispatch`: no GraphQL, no checks', 'floor'),
   ours(OURS, '`node dist/main.js`, all protections on'),
-  ours(OURS_MEMORY, 'the same, answering from memory', { environment: KEPT, sizes: [100, 1000] }),
+  ours(OURS_MEMORY, 'the same, answering from memory', { environment: KEPT, sizes: [10, 100, 1000] }),
   ours(OURS_REDIS, 'the same, answering from Redis, with hardly any memory of its own', {
     environment: { ...KEPT, CACHE_MAX_ENTRIES: '1' },
     usesRedis: true,
-    sizes: [100, 1000],
+    sizes: [10, 100, 1000],
   }),
   peer(MERCURIUS, 'Mercurius federation, `jit: 1`, undici `request`', 'mercurius', 'request'),
   peer('mercurius-dispatch', 'the same with undici `dispatch`', 'mercurius', 'dispatch'),

@@ -7,16 +7,24 @@ import { createInterface } from 'node:readline';
 
 export interface Redis {
   readonly url: string;
+  readonly port: number;
+  /** Freezes it, until it is stopped. */
+  freeze(): void;
   stop(): Promise<void>;
 }
 
-/** @returns A Redis of its own, at a free port and without anything on disk; nothing where `redis-server` is not installed. */
-export async function startRedis(): Promise<Redis | undefined> {
-  const port = await freePort();
+/**
+ * Starts a Redis of its own, without anything on disk.
+ *
+ * @param port Default: a free one.
+ * @returns Nothing where `redis-server` is not installed.
+ */
+export async function startRedis(port?: number): Promise<Redis | undefined> {
+  port ??= await freePort();
   const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', tmpdir()];
   // Detached, for a Ctrl-C is meant for the demo, which ends Redis last.
   const child = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
-  process.once('exit', () => child.kill());
+  process.once('exit', () => child.kill('SIGKILL'));
   try {
     await once(child, 'spawn');
   } catch {
@@ -27,8 +35,10 @@ export async function startRedis(): Promise<Redis | undefined> {
   child.stdout.resume();
   return {
     url: `redis://127.0.0.1:${port}`,
+    port,
+    freeze: () => void child.kill('SIGSTOP'),
     async stop() {
-      child.kill();
+      child.kill('SIGKILL');
       await exited;
     },
   };
