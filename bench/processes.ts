@@ -50,22 +50,40 @@ export interface StartOptions {
   readonly redisUrl?: string | undefined;
 }
 
-export async function startServer(
+export function startServer(
   { name, command, environment, usesRedis }: Peer,
   upstream: string,
   { maxDeviceTasks, redisUrl }: StartOptions = {},
 ): Promise<RunningServer> {
+  const own = { ...(usesRedis && redisUrl !== undefined && { REDIS_URL: redisUrl }), ...environment };
+  const all =
+    command[0] === OUR_PROGRAM
+      ? ourEnvironment(upstream, {
+          ...(maxDeviceTasks !== undefined && { MAX_DEVICE_TASKS: String(maxDeviceTasks) }),
+          ...own,
+        })
+      : { UPSTREAM: upstream, ...own };
+  return spawnServer(name, command, all, (line) => console.error(`${name}: ${line}`));
+}
+
+/**
+ * Runs a server in a process of its own; resolves once it listens.
+ *
+ * @param command Arguments of `node`, in the project's folder.
+ * @param onLine Is given what else it writes on standard output.
+ */
+export async function spawnServer(
+  name: string,
+  command: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  onLine: (line: string) => void,
+): Promise<RunningServer> {
   const child = spawn(process.execPath, command, {
     cwd: ROOT,
-    env: {
-      NODE_ENV: 'production',
-      ...(command[0] === OUR_PROGRAM ? ourEnvironment(upstream, maxDeviceTasks) : { UPSTREAM: upstream }),
-      ...(usesRedis && redisUrl !== undefined && { REDIS_URL: redisUrl }),
-      ...environment,
-    },
+    env: { NODE_ENV: 'production', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const url = await addressOf(child, name);
+  const url = await addressOf(child, name, onLine);
   const { pid } = child as { pid: number };
   return {
     name,
@@ -83,24 +101,24 @@ export async function startServer(
   };
 }
 
-/** With credentials from which it mints tokens; everything else as it is by default. */
-function ourEnvironment(upstream: string, maxDeviceTasks: number | undefined): NodeJS.ProcessEnv {
+/** With credentials from which it mints tokens; everything that is not given as it is by default. */
+export function ourEnvironment(upstream: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     PORT: '0',
     ONENET_URL: upstream,
     ONENET_PRODUCT_ID: 'bench',
     ONENET_ACCESS_KEY: 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=',
-    ...(maxDeviceTasks !== undefined && { MAX_DEVICE_TASKS: String(maxDeviceTasks) }),
+    ...environment,
   };
 }
 
-function addressOf(child: ChildProcess, name: string): Promise<string> {
+function addressOf(child: ChildProcess, name: string, onLine: (line: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => reject(new Error(`${name} ended with exit code ${String(code)}`)));
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       const address = /http:\/\/127\.0\.0\.1:\d+\/(?:graphql)?/.exec(line)?.[0];
-      if (address === undefined) console.error(`${name}: ${line}`);
+      if (address === undefined) onLine(line);
       else resolve(address);
     });
   });

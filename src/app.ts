@@ -132,6 +132,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
   });
   const http = createHttpServer({
     graphql,
+    maxDeviceTasks,
     requestTimeoutMs,
     routerSecret,
     sandbox,

@@ -1,5 +1,5 @@
 import type { OtaTaskOutcome, OtaTaskRequest } from './ota-task.ts';
-import type { Requester, RequestTrace } from './request-scope.ts';
+import type { RequestScope, RequestTrace } from './request-scope.ts';
 
 /**
  * Asks for the tasks of one operation's devices, each of them once.
@@ -9,20 +9,20 @@ import type { Requester, RequestTrace } from './request-scope.ts';
  */
 export type FetchOtaTasks = (
   requests: readonly OtaTaskRequest[],
-  requester: Requester,
+  scope: RequestScope,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
 
 /** One pair on its way to OneNET, for everybody who waits for it. */
 export interface OtaTaskCall extends OtaTaskRequest {
   /** When the last deadline passes of all who ever waited, in milliseconds of `performance.now()`. */
-  readonly endsAtMs: number;
+  readonly deadlineMs: number;
   /** Whether somebody still waits. */
   readonly isAwaited: boolean;
   /** Who asked for it first, and may have left since. */
-  readonly requester: Requester;
+  readonly scope: RequestScope;
   readonly trace: RequestTrace | undefined;
   /** Set by whoever works for it, to be told why the work is to be broken off once nobody waits any longer. */
-  breakOff: ((reason: Error) => void) | undefined;
+  cancel: ((reason: Error) => void) | undefined;
   /** Whether it waits to go out. */
   isQueued: boolean;
 }

@@ -22,14 +22,14 @@ export interface RequestTrace {
 }
 
 /** Who waits for an answer, and how long. */
-export interface Requester {
+export interface RequestScope {
   /** When the deadline passes, in milliseconds of `performance.now()`. */
-  readonly endsAtMs: number;
+  readonly deadlineMs: number;
   /** Why nobody waits any longer: the deadline has passed, or whoever waited has left. */
-  ended(): 'late' | 'gone' | undefined;
+  cancelReason(): 'deadline' | 'disconnected' | undefined;
   /** What log lines tell of it: the request, and the trace that it is part of. */
   logFields(): { readonly requestId: string; readonly traceId?: string };
   readonly trace: RequestTrace | undefined;
   /** Has `callback` called when nobody waits any longer. */
-  onEnd(callback: () => void): void;
+  onCancel(callback: () => void): void;
 }

@@ -156,7 +156,11 @@ describe('a traced request', () => {
   });
 
   it.each([
-    ['errno-7', ['errno', 'errno'], { 'onenet.errno': 7, 'http.response.status_code': 200 }],
+    [
+      'errno-7',
+      ['internal-error', 'internal-error'],
+      { 'onenet.errno': 7, 'http.response.status_code': 200 },
+    ],
     ['status-503', ['server-error', 'server-error'], { 'http.response.status_code': 503 }],
     ['reset-1', ['connection', 'connection'], {}],
     ['stall-1', ['timeout'], {}],

@@ -14,15 +14,3 @@ export function shareWithStudio(request: FastifyRequest, reply: FastifyReply): v
 export function isStudioPreflight({ headers }: FastifyRequest): boolean {
   return headers.origin === STUDIO && headers['access-control-request-method'] !== undefined;
 }
-
-/** Studio may, with whatever headers it and its users choose. */
-export function answerPreflight({ headers }: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return reply
-    .code(204)
-    .headers({
-      'access-control-allow-methods': 'POST',
-      'access-control-allow-headers': headers['access-control-request-headers'] ?? 'content-type',
-      vary: 'origin, access-control-request-headers',
-    })
-    .send();
-}

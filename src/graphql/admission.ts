@@ -21,11 +21,19 @@ const CHARACTERS_PER_VALUE = 100;
 /** The representations of each `_entities` field of a plan, in its order. */
 export type Representations = readonly (readonly unknown[])[];
 
-/** What graphql-js has to resolve one by one, duplicates included; keys count by their length, for each is repeated. */
-export function countResolvedValues({ entities }: OperationPlan, representations: Representations): number {
-  return sum(entities, representations, ({ key, fields, values }) => {
+/**
+ * What graphql-js has to resolve one by one, duplicates included; keys count by their length, for each is repeated.
+ *
+ * @param perError What an error counts, which any entity and any of its tasks may become.
+ */
+export function countResolvedValues(
+  { entities }: OperationPlan,
+  representations: Representations,
+  perError: number,
+): number {
+  return sum(entities, representations, ({ key, fields, tasks, values }) => {
     const keys = fields.reduce((total, field) => total + field.key.length, key.length);
-    return 1 + values + keys / CHARACTERS_PER_VALUE;
+    return values - tasks.length + (1 + tasks.length) * perError + keys / CHARACTERS_PER_VALUE;
   });
 }
 

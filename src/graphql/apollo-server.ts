@@ -151,7 +151,7 @@ function useOwnDocuments(report: ReportUnforeseen): ApolloServerPlugin<ApolloCon
           Object.assign(requestContext, { document: requestContext.contextValue.document });
         },
         async didEncounterErrors({ errors, contextValue }) {
-          reportUnforeseen(errors, contextValue.requester, report);
+          reportUnforeseen(errors, contextValue.scope, report);
         },
       };
     },

@@ -1,12 +1,12 @@
 import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 import type { Admission } from './admission.ts';
 import type { ReadReference } from './device-reference.ts';
 import { createOtaTaskLoader, type OtaTaskLoader } from './loader.ts';
 
 /** What the resolvers of one GraphQL request share. Apollo Server copies it, so what changes is behind a reference. */
 export interface GraphQLContext {
-  readonly requester: Requester;
+  readonly scope: RequestScope;
   /** The one way to OneNET. */
   readonly loader: OtaTaskLoader;
   /** What was found out about the whole operation before any of its entities is resolved. */
@@ -18,8 +18,8 @@ export function createContext(
   fetchOtaTasks: FetchOtaTasks,
   readReference: ReadReference,
   admission: Admission,
-  requester: Requester,
+  scope: RequestScope,
 ): GraphQLContext {
-  const loader = createOtaTaskLoader((requests) => fetchOtaTasks(requests, requester));
-  return { requester, loader, admission, readReference };
+  const loader = createOtaTaskLoader((requests) => fetchOtaTasks(requests, scope));
+  return { scope, loader, admission, readReference };
 }

@@ -39,16 +39,33 @@ const caps: ValidationRule = (context) => {
   };
 };
 
+/** What graphql-js answers of the schema is as large as the schema, unless aliases multiply it. */
+const schemaWithoutAliases: ValidationRule = (context) => ({
+  Field(node) {
+    if (node.alias === undefined) return;
+    const { name: parent = '' } = context.getParentType() ?? {};
+    const field = node.name.value;
+    if ((parent.startsWith('_') && parent !== '_Entity') || field === '_service' || isIntrospection(field)) {
+      context.reportError(new GraphQLError('What tells of the schema has no aliases.', { nodes: node }));
+    }
+  },
+});
+
 /** For production: clients of a router learn the supergraph's schema from the router. */
 const noIntrospection: ValidationRule = (context) => ({
   Field(node) {
-    if (node.name.value === '__schema' || node.name.value === '__type') {
+    if (isIntrospection(node.name.value)) {
       context.reportError(new GraphQLError('Introspection is switched off.', { nodes: node }));
     }
   },
 });
 
+function isIntrospection(field: string): boolean {
+  return field === '__schema' || field === '__type';
+}
+
 /** To be checked before the specification's own rules, whose cost these bound. */
 export function documentRules({ introspection }: { readonly introspection: boolean }): ValidationRule[] {
-  return introspection ? [queriesOnly, caps] : [queriesOnly, caps, noIntrospection];
+  const rules = [queriesOnly, caps, schemaWithoutAliases];
+  return introspection ? rules : [...rules, noIntrospection];
 }

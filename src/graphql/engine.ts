@@ -1,5 +1,5 @@
 import { countResolvedValues, type Representations } from './admission.ts';
-import { MAX_RESOLVED_VALUES } from './limits.ts';
+import { MAX_RESOLVED_VALUES, VALUES_PER_TRACED_ERROR } from './limits.ts';
 import type { OperationPlan } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
 
@@ -23,7 +23,8 @@ export function engineFor(
   wantsFederatedTrace: boolean,
 ): Engine {
   if (plan === undefined) return 'graphql-js';
-  const isLong = countResolvedValues(plan, representations) > MAX_RESOLVED_VALUES;
+  const perError = wantsFederatedTrace ? VALUES_PER_TRACED_ERROR : 1;
+  const isLong = countResolvedValues(plan, representations, perError) > MAX_RESOLVED_VALUES;
   if (plan.onlyEntities) return wantsFederatedTrace && !isLong ? 'graphql-js' : 'plan';
   if (isLong) {
     throw new RequestError('BAD_REQUEST', [

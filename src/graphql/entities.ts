@@ -12,11 +12,11 @@ export const resolveEntities: GraphQLFieldResolver<
   unknown,
   GraphQLContext,
   { representations: unknown[] }
-> = (_, { representations }, { admission, readReference }) =>
+> = (_, { representations }, { admission, readReference }, { fieldNodes }) =>
   representations.map((representation) => {
     const reference = admission.pairs && readReference(representation);
     // With what else it has: its product, too, may be asked for.
     if (reference !== undefined)
       return { ...(representation as object), id: reference.id, reference } satisfies DeviceModel;
-    return admission.errorsLeft-- > 0 ? graphQLError(admission.fault) : null;
+    return admission.errorsLeft-- > 0 ? graphQLError(admission.fault, fieldNodes) : null;
   });

@@ -16,16 +16,22 @@ export interface WrittenEntity {
   readonly faults: readonly { readonly field: PlannedField; readonly fault: Fault }[];
 }
 
-/** Writes what an `_entities` field says of one device after the other, for the same device only once. */
+/**
+ * Writes what an `_entities` field says of one device after the other, for the same device only once.
+ *
+ * @param maxLength Of an entity; one that is longer is not written to its end, for its answer is never sent.
+ */
 export function createEntityWriter(
   fields: readonly PlannedField[],
   outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>,
+  maxLength: number,
 ): (reference: DeviceReference) => WrittenEntity {
   const written = new Map<string, WrittenEntity>();
 
   function write({ id: deviceId, productId }: DeviceReference): WrittenEntity {
     const faults: { readonly field: PlannedField; readonly fault: Fault }[] = [];
-    const json = writeObject(fields, (field) => {
+    const json = writeObject(fields, (field, length) => {
+      if (length > maxLength) return '';
       const { name, task } = field;
       if (task === undefined) return name === 'id' ? `"${deviceId}"` : '"Device"';
       const { type } = task;
@@ -55,10 +61,11 @@ export function createEntityWriter(
 
 function writeObject<Field extends { readonly prefix: string }>(
   fields: readonly Field[],
-  write: (field: Field) => string,
+  write: (field: Field, length: number) => string,
 ): string {
   let json = '{';
-  for (const field of fields) json += (json === '{' ? field.prefix : `,${field.prefix}`) + write(field);
+  for (const field of fields)
+    json += (json === '{' ? field.prefix : `,${field.prefix}`) + write(field, json.length);
   return `${json}}`;
 }
 

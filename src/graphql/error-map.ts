@@ -1,5 +1,5 @@
 import { unwrapResolverError } from '@apollo/server/errors';
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { type ASTNode, GraphQLError, type GraphQLFormattedError } from 'graphql';
 
 import { OneNetError, type OneNetErrorCode } from '../onenet-error.ts';
 import {
@@ -9,7 +9,7 @@ import {
   type OtaTaskOutcome,
   type OtaTaskType,
 } from '../ota-task.ts';
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { locationOf } from './location.ts';
 
 const MESSAGES = {
@@ -111,22 +111,33 @@ function loadFailed(error: Error, key: DeviceTaskKey): Fault {
   return fault(code, { retryable, errno: error.errno, key });
 }
 
-/** For graphql-js to place in an answer. */
-export function graphQLError({ message, extensions, cause }: Fault): GraphQLError {
-  return new GraphQLError(message, { extensions, originalError: cause });
+/**
+ * For graphql-js to place in an answer. One node is enough: it would point at each of those that were merged, and Apollo's
+ * federated trace repeats them all.
+ */
+export function graphQLError(
+  { message, extensions, cause }: Fault,
+  [node]: readonly ASTNode[],
+): GraphQLError {
+  return new GraphQLError(message, { nodes: node ?? null, extensions, originalError: cause });
 }
 
 /** Is told of an error that was not made here and is not the client's own mistake. */
 export type ReportUnforeseen = (
   cause: unknown,
   path: readonly (string | number)[] | undefined,
-  requester: Requester,
+  scope: RequestScope,
 ) => void;
 
-/** What graphql-js says of a value that the client sent points at the document; what it says of ours does not. */
+/** What graphql-js says of a value that the client sent points at the document, as ours does, and has no code. */
 function isClientsMistake(error: unknown): boolean {
   const cause = unwrapResolverError(error);
-  return cause instanceof GraphQLError && cause.originalError === undefined && cause.nodes !== undefined;
+  return (
+    cause instanceof GraphQLError &&
+    cause.originalError === undefined &&
+    cause.nodes !== undefined &&
+    cause.extensions['code'] === undefined
+  );
 }
 
 /**
@@ -153,12 +164,12 @@ function isUnforeseen({ extensions }: Pick<GraphQLFormattedError, 'extensions'>)
 /** Reports those of an operation's errors that `formatError` masks. */
 export function reportUnforeseen(
   errors: readonly GraphQLError[],
-  requester: Requester,
+  scope: RequestScope,
   report: ReportUnforeseen,
 ): void {
   for (const error of errors) {
     if (isClientsMistake(error) || !isUnforeseen(error)) continue;
     const cause = unwrapResolverError(error);
-    report(cause instanceof GraphQLError ? (cause.originalError ?? cause) : cause, error.path, requester);
+    report(cause instanceof GraphQLError ? (cause.originalError ?? cause) : cause, error.path, scope);
   }
 }

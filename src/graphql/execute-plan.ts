@@ -19,15 +19,15 @@ export async function executePlan(
   context: GraphQLContext,
   report: ReportUnforeseen,
 ): Promise<WrittenAnswer> {
-  const { admission, requester, readReference } = context;
+  const { admission, scope, readReference } = context;
   if (admission.pairs === undefined) return writeNulls(plan, representations, limits, admission.fault);
-  const endFieldSpans = requester.trace && beginFieldSpans(plan, representations, context, requester.trace);
+  const endFieldSpans = scope.trace && beginFieldSpans(plan, representations, context, scope.trace);
   const outcomes = await loadOutcomes(context);
   endFieldSpans?.(outcomes);
 
   const answer = createAnswerWriter(limits.answerBytes);
   plan.entities.forEach(({ key, prefix, location, fields }, i) => {
-    const writeEntity = createEntityWriter(fields, outcomes);
+    const writeEntity = createEntityWriter(fields, outcomes, limits.answerBytes);
     const path = JSON.stringify(key);
     answer.beginList(prefix);
     representations[i]?.forEach((representation, index) => {
@@ -40,7 +40,7 @@ export async function executePlan(
       }
       const { json, faults } = writeEntity(reference);
       for (const { field, fault } of faults) {
-        if (fault.cause !== undefined) report(fault.cause, [key, index, field.key], requester);
+        if (fault.cause !== undefined) report(fault.cause, [key, index, field.key], scope);
         answer.addError(fault, field.location, `${path},${index},${JSON.stringify(field.key)}`);
       }
       answer.add(json);

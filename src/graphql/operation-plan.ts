@@ -115,7 +115,7 @@ export function planOperation(source: PlanSource): OperationPlan {
     if (!fields.every(({ name }) => OUR_FIELDS.has(name))) onlyEntities = false;
     const tasks = fields.flatMap(({ task }) => task ?? []);
     return {
-      ...planned(nodes),
+      ...planned(nodes, collect),
       location: locationOf(nodes[0]),
       representationsIn: planRepresentations(nodes[0], source),
       fields,
@@ -156,7 +156,7 @@ function planRepresentations(
 function planFields(nodes: MergedField, collect: CollectFields, source: PlanSource): PlannedField[] {
   const device = source.schema.getType('Device') as GraphQLObjectType;
   return collect(selectionSets(nodes), device).map((merged) => ({
-    ...planned(merged),
+    ...planned(merged, collect),
     location: locationOf(merged[0]),
     // The fields of a device that select something of what they answer are those with a task.
     task: merged[0].selectionSet === undefined ? undefined : planTask(merged, device, collect, source),
@@ -173,7 +173,9 @@ function planTask(
   const field = device.getFields()[name.value];
   const { type } = getArgumentValues(field as NonNullable<typeof field>, nodes[0], variableValues);
   const of = (typeName: string): Planned[] =>
-    collect(selectionSets(nodes), schema.getType(typeName) as GraphQLObjectType).map(planned);
+    collect(selectionSets(nodes), schema.getType(typeName) as GraphQLObjectType).map((merged) =>
+      planned(merged, collect),
+    );
   const ofTask = of('OtaTask');
   return {
     type: type as OtaTaskType,
@@ -183,9 +185,9 @@ function planTask(
   };
 }
 
-function planned([{ alias, name }]: MergedField): Planned {
+function planned([{ alias, name }]: MergedField, collect: CollectFields): Planned {
   const key = (alias ?? name).value;
-  return { name: name.value, key, prefix: `${JSON.stringify(key)}:` };
+  return { name: name.value, key, prefix: collect.prefixOf(key) };
 }
 
 /** Nodes with one response key; they are executed as one field. */
@@ -195,6 +197,8 @@ interface CollectFields {
   (selectionSets: readonly SelectionSetNode[], type: GraphQLObjectType): MergedField[];
   /** Selections visited so far. */
   visited(): number;
+  /** A key with a colon, as JSON: one string for all fields with the key, which may be many, and long. */
+  prefixOf(key: string): string;
 }
 
 class PlanTooLargeError extends Error {}
@@ -207,6 +211,7 @@ class PlanTooLargeError extends Error {}
  */
 function createCollector({ schema, fragments, variableValues }: PlanSource): CollectFields {
   let visited = 0;
+  const prefixes = new Map<string, string>();
 
   function collect(selectionSets: readonly SelectionSetNode[], type: GraphQLObjectType): MergedField[] {
     const fields = new Map<string, MergedField>();
@@ -242,7 +247,13 @@ function createCollector({ schema, fragments, variableValues }: PlanSource): Col
     }
   }
 
-  return Object.assign(collect, { visited: () => visited });
+  function prefixOf(key: string): string {
+    let prefix = prefixes.get(key);
+    if (prefix === undefined) prefixes.set(key, (prefix = `${JSON.stringify(key)}:`));
+    return prefix;
+  }
+
+  return Object.assign(collect, { visited: () => visited, prefixOf });
 }
 
 function isIncluded(node: SelectionNode, variableValues: VariableValues): boolean {

@@ -1,3 +1,5 @@
+import type { GraphQLResolveInfo } from 'graphql';
+
 import type { Resolvers } from '../__generated__/resolvers.ts';
 import {
   downloadUrl,
@@ -14,8 +16,9 @@ import { faultOf, graphQLError, unknownProduct } from './error-map.ts';
 
 export const resolvers: Resolvers = {
   Device: {
-    otaTask: ({ reference }, { type }, context) => load('otaTask', reference, type, context),
-    otaTaskResult: ({ reference }, { type }, context) => load('otaTaskResult', reference, type, context),
+    otaTask: ({ reference }, { type }, context, info) => load('otaTask', reference, type, context, info),
+    otaTaskResult: ({ reference }, { type }, context, info) =>
+      load('otaTaskResult', reference, type, context, info),
   },
   OtaTask: { downloadUrl },
   OtaTaskResult: { __resolveType: (outcome) => (isAbsent(outcome) ? 'OtaTaskAbsent' : 'OtaTask') },
@@ -26,16 +29,17 @@ async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   name: Name,
   { id: deviceId, productId }: DeviceReference,
   type: OtaTaskType,
-  { loader, requester, admission }: GraphQLContext,
+  { loader, scope, admission }: GraphQLContext,
+  { fieldNodes }: GraphQLResolveInfo,
 ): Promise<Name extends 'otaTask' ? OtaTask : OtaTaskOutcome> {
-  if (productId === null) throw graphQLError(unknownProduct({ deviceId, type }));
+  if (productId === null) throw graphQLError(unknownProduct({ deviceId, type }), fieldNodes);
   const key = { deviceId, productId, type };
-  const endSpan = requester.trace?.field(name, key);
+  const endSpan = scope.trace?.field(name, key);
   // Whoever resolves devices has admitted the operation, and with it this pair.
   const request = admission.pairs?.get(pairId(key)) as OtaTaskRequest;
   const outcome = await loader.load(request).catch((error: unknown) => error as Error);
   const fault = faultOf(name, outcome, key);
   endSpan?.(fault?.extensions.code);
-  if (fault !== undefined) throw graphQLError(fault);
+  if (fault !== undefined) throw graphQLError(fault, fieldNodes);
   return outcome as OtaTask;
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { admitOperation } from './admission.ts';
 import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
 import { startApolloServer } from './apollo-server.ts';
@@ -39,7 +39,7 @@ interface GraphQLRequest {
   readonly body: unknown;
   /** Whether Apollo's trace of every field is asked for. */
   readonly wantsFederatedTrace: boolean;
-  readonly requester: Requester;
+  readonly scope: RequestScope;
 }
 
 export interface GraphQLAnswer extends WrittenAnswer {
@@ -65,17 +65,17 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
   const readReference = createReferenceReader(options.schema.productField?.name, options.isProduct);
   const limits = limitsFor(maxDeviceTasks);
   const prepare = createOperationCache(schema, { sandbox });
-  const report: ReportUnforeseen = (err, path, requester) =>
-    logger.error({ err, path, ...requester.logFields() }, 'unforeseen error, masked');
+  const report: ReportUnforeseen = (err, path, scope) =>
+    logger.error({ err, path, ...scope.logFields() }, 'unforeseen error, masked');
   const apollo = await startApolloServer({ ...options, schema, report });
 
-  async function execute({ body, wantsFederatedTrace, requester }: GraphQLRequest): Promise<GraphQLAnswer> {
+  async function execute({ body, wantsFederatedTrace, scope }: GraphQLRequest): Promise<GraphQLAnswer> {
     const request = readGraphQLRequest(body);
     const { document, plan, representations } = prepare(request);
     const wantsTrace = federatedTrace && wantsFederatedTrace;
     const engine = engineFor(plan, representations, wantsTrace);
     const admission = admitOperation(plan, representations, limits, readReference);
-    const context = createContext(fetchOtaTasks, readReference, admission, requester);
+    const context = createContext(fetchOtaTasks, readReference, admission, scope);
     const written =
       plan !== undefined && engine === 'plan'
         ? await executePlan(plan, representations, limits, context, report)

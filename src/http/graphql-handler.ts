@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
 
 import type { GraphQLAnswer, GraphQLServer } from '../graphql/server.ts';
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { refuse } from './refusal.ts';
 
 /** @see https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types */
@@ -16,17 +16,17 @@ export function createGraphQLHandler(
   begin: (
     request: FastifyRequest,
     reply: FastifyReply,
-  ) => { readonly requester: Requester; readonly onAnswer: (answer: GraphQLAnswer) => void },
+  ) => { readonly scope: RequestScope; readonly onAnswer: (answer: GraphQLAnswer) => void },
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
   const negotiate = createNegotiation();
   return async (request, reply) => {
     const mediaType = negotiate(request.headers.accept);
     if (mediaType === undefined) return refuse(reply, 406);
-    const { requester, onAnswer } = begin(request, reply);
+    const { scope, onAnswer } = begin(request, reply);
     const answer = await graphql.answer({
       body: request.body,
       wantsFederatedTrace: request.headers['apollo-federation-include-trace'] === 'ftv1',
-      requester,
+      scope,
     });
     onAnswer(answer);
     if (answer.cacheControl !== undefined) void reply.header('cache-control', answer.cacheControl);

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+
 import type { FastifyReply } from 'fastify';
 
 /** Codes for what only a hand-made request can cause; GraphQL's own mistakes carry Apollo's. */
@@ -10,6 +12,7 @@ const CODES: Readonly<Record<number, string>> = {
   408: 'BAD_REQUEST',
   413: 'PAYLOAD_TOO_LARGE',
   415: 'UNSUPPORTED_MEDIA_TYPE',
+  417: 'BAD_REQUEST',
   431: 'BAD_REQUEST',
   503: 'SERVICE_UNAVAILABLE',
 };
@@ -23,12 +26,16 @@ const MESSAGES: Readonly<Record<number, string>> = {
   408: 'The request took too long to arrive.',
   413: 'The request is too large.',
   415: 'Only application/json in UTF-8 is accepted, as it is or compressed with gzip, deflate or br.',
+  417: 'The service meets no expectation but 100-continue.',
   431: 'The request headers are too large.',
   503: 'The service takes no more requests at the moment.',
 };
 
+const JSON_TYPE = 'application/json; charset=utf-8';
+const RETRY_AFTER_SECONDS = 2;
+
 /** The body of an answer that never reached GraphQL, in the shape that GraphQL clients understand. */
-export function errorBody(status: number): string {
+function errorBody(status: number): string {
   const message = MESSAGES[status] ?? 'Internal server error.';
   const code = CODES[status] ?? 'INTERNAL_SERVER_ERROR';
   return JSON.stringify({ errors: [{ message, extensions: { code } }] });
@@ -43,5 +50,19 @@ export function statusOf(error: unknown): number {
 }
 
 export function refuse(reply: FastifyReply, status: number): FastifyReply {
-  return reply.code(status).type('application/json; charset=utf-8').send(errorBody(status));
+  if (status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS);
+  return reply.code(status).type(JSON_TYPE).send(errorBody(status));
+}
+
+/** A refusal as it goes over the wire, for what never becomes a request. Nothing can follow it over its connection. */
+export function refusalBytes(status: number, requestId: string): string {
+  const body = errorBody(status);
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    `Content-Type: ${JSON_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'Connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }

@@ -15,7 +15,7 @@ const LINES_PER_SECOND = 1;
 export function createFailureLog(logger: Logger, now: () => number): (call: FailedCall) => void {
   const kinds = new Map<string, { lines: number; countedMs: number; suppressed: number }>();
 
-  return ({ key, requester, error, attempts }) => {
+  return ({ key, scope, error, attempts }) => {
     const { reason, errno, detail } = error;
     const nowMs = now();
     let kind = kinds.get(reason);
@@ -37,7 +37,7 @@ export function createFailureLog(logger: Logger, now: () => number): (call: Fail
         attempts,
         deviceId: key.deviceId,
         otaType: key.type,
-        ...requester.logFields(),
+        ...scope.logFields(),
         ...(suppressed === 0 ? {} : { suppressed }),
       },
       'call to OneNET failed',

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import { ERROR_CODES } from '../graphql/error-map.ts';
@@ -21,6 +23,8 @@ export type Outcome = (typeof OUTCOMES)[number];
 const KNOWN_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
 const DOCUMENTED_ERRNOS: ReadonlySet<number> = new Set([0, 2, 4, 7, 12]);
 const CIRCUIT_STATES = ['closed', 'half-open', 'open'] as const;
+/** A collection takes some milliseconds. */
+const MIN_COLLECTION_INTERVAL_MS = 100;
 /** From a call that a cache could have answered to the longest deadline that can be configured. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
 
@@ -42,7 +46,7 @@ export interface Readings {
 }
 
 export interface Metrics {
-  /** All metrics in Prometheus' text format. */
+  /** All metrics in Prometheus' text format, none read before it is called. */
   text(): Promise<string>;
   /** Its media type. */
   readonly contentType: string;
@@ -158,7 +162,7 @@ export function createMetrics(readings: Readings): Metrics {
   for (const code of ERROR_CODES) errors.inc({ code }, 0);
 
   return {
-    text: () => registry.metrics(),
+    text: shareCollections(() => registry.metrics()),
     contentType: registry.contentType,
     requestStarted() {
       underWay++;
@@ -179,4 +183,16 @@ export function createMetrics(readings: Readings): Metrics {
       retries.inc();
     },
   };
+}
+
+/** Lets all who come while a collection is not yet due wait for the same one, so that no number of them costs more. */
+function shareCollections(collect: () => Promise<string>): () => Promise<string> {
+  let due: Promise<unknown> = Promise.resolve();
+  let next: Promise<string> | undefined;
+  return () =>
+    (next ??= due.then(() => {
+      due = delay(MIN_COLLECTION_INTERVAL_MS, undefined, { ref: false });
+      next = undefined;
+      return collect();
+    }));
 }

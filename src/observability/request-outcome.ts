@@ -5,10 +5,11 @@ import type { GraphQLAnswer } from '../graphql/server.ts';
 import type { RequestTrace } from '../request-scope.ts';
 import type { TracedRequest, TraceRequest } from './tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
-import { logFieldsOf } from '../http/requester.ts';
+import { logFieldsOf } from './request-id.ts';
 
 /** What is learnt of a request on the way to its answer. */
 interface Followed {
+  readonly startedMs: number;
   answer?: GraphQLAnswer;
   traced?: TracedRequest | undefined;
 }
@@ -23,11 +24,12 @@ export interface Follow {
  * Counts the requests to the GraphQL endpoint, those that never reach GraphQL included. To be called before any hook
  * that refuses requests.
  *
+ * @param isForGraphQL Whatever the method.
  * @returns Follows a request into GraphQL; only such a request is traced.
  */
 export function followRequests(
   server: FastifyInstance,
-  graphqlPath: string,
+  isForGraphQL: (request: FastifyRequest) => boolean,
   metrics: Metrics,
   logger: Logger,
   traceRequest: TraceRequest | undefined,
@@ -35,12 +37,13 @@ export function followRequests(
   const requests = new WeakMap<FastifyReply, Followed>();
 
   server.addHook('onRequest', (request, reply, done) => {
-    if (isFor(graphqlPath, request)) {
-      const followed: Followed = {};
+    if (isForGraphQL(request)) {
+      const followed: Followed = { startedMs: performance.now() };
       requests.set(reply, followed);
       metrics.requestStarted();
       reply.raw.once('close', () => {
-        const { statusCode: status, elapsedTime: durationMs } = reply;
+        const { statusCode: status } = reply;
+        const durationMs = performance.now() - followed.startedMs;
         const outcome = outcomeOf(reply, followed.answer?.kind);
         metrics.requestEnded(outcome, status, durationMs);
         followed.traced?.end(status, outcome);
@@ -55,7 +58,7 @@ export function followRequests(
 
   return (request, reply) => {
     const followed = requests.get(reply) as Followed;
-    followed.traced = traceRequest?.(request.headers, reply.elapsedTime);
+    followed.traced = traceRequest?.(request.headers, performance.now() - followed.startedMs);
     return {
       trace: followed.traced?.trace,
       onAnswer(answer) {
@@ -64,11 +67,6 @@ export function followRequests(
       },
     };
   };
-}
-
-function isFor(path: string, { is404, routeOptions, url }: FastifyRequest): boolean {
-  // A method without a route of its own counts too.
-  return is404 ? url.split('?', 1)[0] === path : routeOptions.url === path;
 }
 
 function outcomeOf({ raw, statusCode }: FastifyReply, answer: Outcome = 'ok'): Outcome {

@@ -11,7 +11,7 @@ export interface BulkheadOptions {
 export type Caller = object;
 
 /** A call that wants to go out. */
-export interface Waiter {
+interface Waiter {
   readonly caller: Caller;
   /** Whether it goes before those of its caller that have not begun. */
   readonly isRetry: boolean;

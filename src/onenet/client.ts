@@ -51,8 +51,8 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
 
   function queue(): void {
     call.isQueued = true;
-    const cancel = bulkhead.acquire({ caller: call.requester, isRetry: attempt > 1, start, evict });
-    if (cancel !== undefined) call.breakOff = cancel;
+    const cancel = bulkhead.acquire({ caller: call.scope, isRetry: attempt > 1, start, evict });
+    if (cancel !== undefined) call.cancel = cancel;
   }
 
   function evict(): void {
@@ -75,12 +75,12 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
     const permit = circuit.enter(call);
     const isProbe = circuit.status !== 'closed';
     const startedMs = now();
-    const dueMs = Math.min(startedMs + transport.timeoutMs, isProbe ? Infinity : call.endsAtMs);
+    const dueMs = Math.min(startedMs + transport.timeoutMs, isProbe ? Infinity : call.deadlineMs);
     let isUnderWay = true as boolean;
     const endSpan = call.trace?.call(call, attempt);
     const onEnd = (response: HttpResponse | Error): void => {
       isUnderWay = false;
-      call.breakOff = undefined;
+      call.cancel = undefined;
       const result = response instanceof Error ? response : readTaskingResponse(response);
       const label = labelOf(result);
       const errno = errnoOf(result);
@@ -100,7 +100,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       };
       const abort = transport.get(request, onEnd, bulkhead.release);
       // A probe goes on without those who asked: everybody waits for what it finds.
-      if (isUnderWay && !isProbe) call.breakOff = abort;
+      if (isUnderWay && !isProbe) call.cancel = abort;
     } catch (error) {
       onEnd(error as Error);
       bulkhead.release();
@@ -112,7 +112,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
     if (
       delayMs === undefined ||
       !call.isAwaited ||
-      now() + delayMs >= call.endsAtMs ||
+      now() + delayMs >= call.deadlineMs ||
       circuit.status !== 'closed' ||
       !retryBudget.take()
     ) {
@@ -129,19 +129,19 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       observer.retry();
       queue();
     }, delayMs);
-    call.breakOff = () => clearTimeout(timer);
+    call.cancel = () => clearTimeout(timer);
   }
 
   /** The end of a call that was made. */
   function conclude(result: Result): void {
     end(result);
     if (result instanceof OneNetError && result.consequences.logged) {
-      observer.failed({ key: call, requester: call.requester, error: result, attempts: attempt });
+      observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
     }
   }
 
   function end(result: Result): void {
-    call.breakOff = undefined;
+    call.cancel = undefined;
     onResult(result);
   }
 }

@@ -1,11 +1,11 @@
 import type { OneNetError } from '../onenet-error.ts';
 import type { DeviceTaskKey } from '../ota-task.ts';
-import type { Requester } from '../request-scope.ts';
+import type { RequestScope } from '../request-scope.ts';
 
 /** A call that failed after all its attempts. */
 export interface FailedCall {
   readonly key: DeviceTaskKey;
-  readonly requester: Requester;
+  readonly scope: RequestScope;
   readonly error: OneNetError;
   readonly attempts: number;
 }

@@ -1,7 +1,7 @@
 import type { AskOtaTasks, FetchOtaTasks, Origin, OtaTaskCall } from '../ask-ota-tasks.ts';
 import { OneNetError } from '../onenet-error.ts';
 import type { OtaTaskOutcome, OtaTaskRequest, OtaTaskType } from '../ota-task.ts';
-import type { Requester, RequestTrace } from '../request-scope.ts';
+import type { RequestScope, RequestTrace } from '../request-scope.ts';
 
 /** How many pairs were answered from where, once for each request that asked. Failures are not in it. */
 export type AnsweredPairs = Record<Origin['source'] | 'in_flight', number>;
@@ -16,7 +16,7 @@ export interface InFlightOptions {
 
 /** Those who wait for the pairs of one request. */
 interface Batch {
-  readonly requester: Requester;
+  readonly scope: RequestScope;
   /** For each of its requests. */
   readonly calls: Call[];
   missing: number;
@@ -26,7 +26,7 @@ interface Batch {
 interface Call extends OtaTaskCall {
   isAwaited: boolean;
   trace: RequestTrace | undefined;
-  endsAtMs: number;
+  deadlineMs: number;
   /** The calls of one batch have it in common until others join. */
   waiting: Set<Batch>;
   outcome: OtaTaskOutcome | Error | undefined;
@@ -43,18 +43,18 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
   function begin(
     { deviceId, type, withAddress }: OtaTaskRequest,
     waiting: Set<Batch>,
-    requester: Requester,
+    scope: RequestScope,
   ): Call {
     const call: Call = {
       deviceId,
       type,
       withAddress,
       isAwaited: true,
-      requester,
-      trace: requester.trace,
-      endsAtMs: requester.endsAtMs,
+      scope,
+      trace: scope.trace,
+      deadlineMs: scope.deadlineMs,
       waiting,
-      breakOff: undefined,
+      cancel: undefined,
       isQueued: false,
       outcome: undefined,
     };
@@ -84,13 +84,13 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
   }
 
   /** What becomes of a call for a request that waits no longer. */
-  function endedError(reason: 'late' | 'gone', call: Call): OneNetError {
-    if (reason === 'gone') return new OneNetError('canceled');
+  function endedError(reason: 'deadline' | 'disconnected', call: Call): OneNetError {
+    if (reason === 'disconnected') return new OneNetError('canceled');
     return call.isQueued && isOutOfTurns() ? new OneNetError('no-turn') : new OneNetError('timeout');
   }
 
   /** Gives a batch what is there, and errors for the rest; breaks off what nobody else waits for. */
-  function leave(batch: Batch, reason: 'late' | 'gone'): void {
+  function leave(batch: Batch, reason: 'deadline' | 'disconnected'): void {
     if (batch.missing === 0) return;
     batch.missing = 0;
     const left = batch.calls.filter((call) => call.outcome === undefined);
@@ -100,39 +100,39 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
       if (call.waiting.size > 0) continue;
       call.isAwaited = false;
       forget(call);
-      call.breakOff?.(endedError(reason, call));
+      call.cancel?.(endedError(reason, call));
     }
   }
 
-  return (requests, requester) =>
+  return (requests, scope) =>
     new Promise((resolve) => {
-      const batch: Batch = { requester, calls: [], missing: requests.length, resolve };
+      const batch: Batch = { scope, calls: [], missing: requests.length, resolve };
       const alone = new Set([batch]);
       const begun: Call[] = [];
       for (const request of requests) {
         let call = underWay[request.type].get(request.deviceId);
         if (call === undefined || (request.withAddress && !call.withAddress)) {
-          begun.push((call = begin(request, alone, requester)));
+          begun.push((call = begin(request, alone, scope)));
         } else {
           join(call, batch);
         }
         batch.calls.push(call);
       }
-      const reason = requester.ended();
+      const reason = scope.cancelReason();
       if (batch.missing === 0) resolve([]);
       else if (reason !== undefined) leave(batch, reason);
       else {
-        requester.onEnd(() => leave(batch, requester.ended() ?? 'gone'));
+        scope.onCancel(() => leave(batch, scope.cancelReason() ?? 'disconnected'));
         if (begun.length > 0) ask(begun, onOutcome);
       }
     });
 }
 
 function join(call: Call, batch: Batch): void {
-  const { trace, endsAtMs } = batch.requester;
+  const { trace, deadlineMs } = batch.scope;
   if (call.waiting.size === 1) call.waiting = new Set(call.waiting);
   call.waiting.add(batch);
-  call.endsAtMs = Math.max(call.endsAtMs, endsAtMs);
+  call.deadlineMs = Math.max(call.deadlineMs, deadlineMs);
   if (call.trace === undefined) call.trace = trace;
   else trace?.join(call, call.trace);
 }

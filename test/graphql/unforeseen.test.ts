@@ -29,6 +29,7 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   });
   const http = createHttpServer({
     graphql,
+    maxDeviceTasks: 1000,
     requestTimeoutMs: 1000,
     routerSecret: SECRET,
     sandbox: false,

@@ -142,9 +142,9 @@ describe('the metrics of calls to OneNET', () => {
   it.each([
     ['a task', 'd1', 'task', '0'],
     ['no task', 'errno-4', 'absent', '4'],
-    ['a refusal that the document names', 'errno-2', 'errno', '2'],
-    ['a refusal that it does not name', 'errno-5116', 'errno', 'other'],
-    ['an answer that cannot be read', 'errno-0', 'unreadable', undefined],
+    ['a refusal that the document names', 'errno-2', 'invalid-type', '2'],
+    ['a refusal that it does not name', 'errno-5116', 'unknown-errno', 'other'],
+    ['an answer that cannot be read', 'errno-0', 'bad-response', undefined],
     ['credentials that OneNET does not accept', 'status-403', 'unauthorized', undefined],
   ])('count by result and errno: %s', async (_, id, result, errno) => {
     const service = await startBoth({ fault: faultByName });
@@ -256,14 +256,15 @@ describe('all metrics', () => {
         ...['OPERATION_RESOLUTION_FAILURE', 'other'],
       ],
       result: [
-        ...['task', 'absent', 'errno', 'unauthorized', 'rate-limited', 'unreadable'],
+        ...['task', 'absent', 'invalid-type', 'internal-error', 'unknown-errno', 'unauthorized'],
+        ...['rate-limited', 'bad-response'],
         ...['connection', 'certificate', 'server-error', 'request-timeout', 'timeout', 'canceled'],
       ],
       errno: ['0', '2', '4', '7', '12', 'other'],
       state: ['closed', 'half-open', 'open'],
-      source: ['minted', 'ready'],
+      source: ['minted', 'ready', 'onenet', 'in_flight', 'memory', 'redis'],
     };
-    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '500' });
+    const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '1500' });
     const odd = fc.oneof(
       fc.integer().map((errno) => `errno-${errno}`),
       fc.integer({ min: 201, max: 499 }).map((status) => `status-${status}`),

@@ -90,9 +90,9 @@ describe('the closed circuit', () => {
     const { circuit, attempts, pass } = startCircuit();
     attempts(15, 'early', 'failure');
     pass(11_000);
-    attempts(15, 'late', 'failure');
+    attempts(15, 'deadline', 'failure');
     expect(circuit.status).toBe('closed');
-    attempts(20, 'late', 'failure');
+    attempts(20, 'deadline', 'failure');
     expect(circuit.status).toBe('open');
   });
 

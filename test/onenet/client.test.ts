@@ -735,8 +735,8 @@ describe('a caller that leaves', () => {
 
   it.each([
     ['left', undefined, canceled],
-    ['had its reasons', new Error('gone'), canceled],
-    ['ran out of time', new DOMException('late', 'TimeoutError'), timedOut],
+    ['had its reasons', new Error('disconnected'), canceled],
+    ['ran out of time', new DOMException('deadline', 'TimeoutError'), timedOut],
   ])('takes along its calls, under way and waiting, when it %s', async (_, reason, expected) => {
     const upstream = await startRawUpstream(holdFirst);
     const fetch = startClient(upstream.origin, { connections: 1 });

@@ -117,7 +117,7 @@ describe('a products file that is followed', { timeout: 20_000 }, () => {
       spoil: (path: string) => writeFileSync(path, '{"1":'),
       fault: 'is not a JSON object',
     },
-    { how: 'gone', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
+    { how: 'disconnected', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
     {
       how: 'a directory',
       spoil: (path: string) => {

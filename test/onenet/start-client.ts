@@ -25,7 +25,7 @@ export interface ClientSettings {
 export type Ask = (
   requests: readonly OtaTaskRequest[],
   signal: AbortSignal,
-  endsAtMs?: number,
+  deadlineMs?: number,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
 
 /** A client of the upstream at this origin, for as long as the test that calls this. */
@@ -46,15 +46,15 @@ export function startClient(origin: string, settings: ClientSettings = {}): Ask 
   });
   const answered = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
   const fetch = shareInFlight({ ask, answered, isOutOfTurns: () => false });
-  return (requests, signal, endsAtMs = Infinity) =>
+  return (requests, signal, deadlineMs = Infinity) =>
     fetch(requests, {
-      endsAtMs,
-      ended() {
+      deadlineMs,
+      cancelReason() {
         if (!signal.aborted) return undefined;
-        return (signal.reason as Error).name === 'TimeoutError' ? 'late' : 'gone';
+        return (signal.reason as Error).name === 'TimeoutError' ? 'deadline' : 'disconnected';
       },
       trace: undefined,
       logFields: () => ({ requestId: 'test' }),
-      onEnd: (callback) => signal.addEventListener('abort', callback),
+      onCancel: (callback) => signal.addEventListener('abort', callback),
     });
 }

@@ -59,7 +59,7 @@ describe('requests that want one pair at the same time', () => {
     const waiter = createWaiter();
     const stuck = ask(fota('hang', 'a'), waiter);
     expect(await ask(fota('a'))).toEqual([task]);
-    waiter.end('late');
+    waiter.end('deadline');
     expect(await stuck).toEqual([expect.objectContaining({ reason: 'timeout' }), task]);
   });
 
@@ -108,7 +108,7 @@ describe('a call', () => {
     const leader = createWaiter();
     const led = ask(fota('a'), leader);
     const other = ask(fota('a'));
-    leader.end('gone');
+    leader.end('disconnected');
     expect(await led).toEqual([expect.objectContaining({ reason: 'canceled' })]);
     expect(await other).toEqual([task]);
     expect(asked(onenet)).toEqual(['a']);
@@ -122,9 +122,9 @@ describe('a call', () => {
     void ask(fota('hang1', 'hang2', 'hang3'), leader);
     void ask(fota('hang2'), other);
     await until(() => onenet.inFlight === 3);
-    leader.end('gone');
+    leader.end('disconnected');
     await until(() => onenet.inFlight === 1);
-    other.end('gone');
+    other.end('disconnected');
     await until(() => onenet.inFlight === 0);
   });
 
@@ -133,7 +133,7 @@ describe('a call', () => {
     const { ask } = await startChain(onenet);
     const waiter = createWaiter();
     void ask(fota('a'), waiter);
-    waiter.end('gone');
+    waiter.end('disconnected');
     expect(await ask(fota('a'))).toEqual([task]);
   });
 
@@ -143,13 +143,13 @@ describe('a call', () => {
     const [early, late] = [createWaiter(), createWaiter()];
     const first = ask(fota('hang', 'a'), early);
     const second = ask(fota('hang'), late);
-    early.end('late');
+    early.end('deadline');
     expect(await first).toEqual([
       expect.objectContaining({ reason: 'timeout' }),
       expect.objectContaining({ reason: 'timeout' }),
     ]);
     await until(() => onenet.inFlight === 1);
-    late.end('late');
+    late.end('deadline');
     expect(await second).toEqual([expect.objectContaining({ reason: 'timeout' })]);
   });
 
@@ -157,7 +157,7 @@ describe('a call', () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const waiter = createWaiter();
-    waiter.end('gone');
+    waiter.end('disconnected');
     expect(await ask(fota('a'), waiter)).toEqual([expect.objectContaining({ reason: 'canceled' })]);
     expect(await ask([])).toEqual([]);
     expect(asked(onenet)).toEqual([]);

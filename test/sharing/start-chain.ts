@@ -7,7 +7,7 @@ import { createOneNetClient } from '../../src/onenet/client.ts';
 import { createTransport } from '../../src/onenet/transport.ts';
 import type { AskOtaTasks } from '../../src/ask-ota-tasks.ts';
 import type { OtaTaskOutcome, OtaTaskRequest } from '../../src/ota-task.ts';
-import type { Requester, RequestTrace } from '../../src/request-scope.ts';
+import type { RequestScope, RequestTrace } from '../../src/request-scope.ts';
 import { type AnsweredPairs, shareInFlight } from '../../src/sharing/in-flight.ts';
 import { createLifetimes } from '../../src/sharing/lifetimes.ts';
 import { createMemoryCache } from '../../src/sharing/memory-cache.ts';
@@ -110,19 +110,19 @@ function startClient(onenet: Simulator, connections = 64): AskOtaTasks {
 }
 
 /** Waits until told otherwise. */
-export interface Waiter extends Requester {
-  end(reason: 'late' | 'gone'): void;
+export interface Waiter extends RequestScope {
+  end(reason: 'deadline' | 'disconnected'): void;
 }
 
-export function createWaiter(trace?: RequestTrace, endsAtMs = Infinity): Waiter {
+export function createWaiter(trace?: RequestTrace, deadlineMs = Infinity): Waiter {
   const callbacks: (() => void)[] = [];
-  let ended: 'late' | 'gone' | undefined;
+  let ended: 'deadline' | 'disconnected' | undefined;
   return {
-    endsAtMs,
-    ended: () => ended,
+    deadlineMs,
+    cancelReason: () => ended,
     logFields: () => ({ requestId: 'test' }),
     trace,
-    onEnd: (callback) => void callbacks.push(callback),
+    onCancel: (callback) => void callbacks.push(callback),
     end(reason) {
       ended = reason;
       for (const callback of callbacks) callback();

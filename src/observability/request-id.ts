@@ -1,0 +1,27 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+import type { FastifyRequest } from 'fastify';
+
+import type { RequestScope } from '../request-scope.ts';
+
+/** What proxies make of ids, and nothing that could forge a log line or a header. */
+const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
+const TRACE_PARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/;
+
+/** The id that somebody before us gave a request, or a new one. */
+export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/**
+ * What log lines tell of a request.
+ *
+ * @see https://www.w3.org/TR/trace-context/#traceparent-header
+ */
+export function logFieldsOf({ id, headers }: FastifyRequest): ReturnType<RequestScope['logFields']> {
+  const { traceparent } = headers;
+  const traceId = typeof traceparent === 'string' ? TRACE_PARENT.exec(traceparent)?.[1] : undefined;
+  return traceId === undefined ? { requestId: id } : { requestId: id, traceId };
+}

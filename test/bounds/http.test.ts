@@ -1,0 +1,361 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+import { Agent, request } from 'undici';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+import { createUniformFleet } from '../../src/simulator/fleet.ts';
+import { createSimulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
+import { scrape, valueOf } from '../metrics-text.ts';
+import {
+  askEntities,
+  CREDENTIALS,
+  devices,
+  entitiesQuery,
+  type Environment,
+  type LogLine,
+  type Service,
+  type ServiceProcess,
+  startProcess,
+} from '../service.ts';
+import { connectTo, isClosed, requestBytes } from './raw-client.ts';
+
+const FIELD = 'otaTask(type: FOTA) { size }';
+const OPERATION = JSON.stringify({ query: '{ __typename }' });
+const UUID = /^[\da-f]{8}-[\da-f-]{27}$/;
+const POST = 'POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n';
+
+async function start(options: SimulatorOptions = {}, environment: Environment = {}): Promise<ServiceProcess> {
+  const onenet = await createSimulator({
+    credentials: CREDENTIALS,
+    fleet: createUniformFleet({ seed: 'test' }),
+    ...options,
+  });
+  onTestFinished(() => onenet.close());
+  return startProcess({ ONENET_URL: onenet.url, ...environment });
+}
+
+/** What comes back for these bytes, until the service closes the connection. */
+async function sendRaw({ url }: Service, bytes: string | Buffer): Promise<string> {
+  const socket = await connectTo(url);
+  socket.write(bytes);
+  return text(socket);
+}
+
+async function send(
+  service: Service,
+  body: string | Buffer,
+  headers: Readonly<Record<string, string>> = {},
+  dispatcher?: Agent,
+) {
+  const answer = await request(service.url, {
+    ...(dispatcher && { dispatcher }),
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+  });
+  return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
+}
+
+async function statusOf(service: Service, path: string): Promise<number> {
+  const { statusCode, body } = await request(new URL(path, service.url));
+  await body.dump();
+  return statusCode;
+}
+
+const isRefusal = ({ msg }: LogLine): boolean => msg === 'request refused';
+const cpuSeconds = async (service: Service): Promise<number> =>
+  valueOf(await scrape(service), 'process_cpu_seconds_total') ?? NaN;
+const memory = async (service: Service): Promise<number> =>
+  valueOf(await scrape(service), 'process_resident_memory_bytes') ?? Infinity;
+
+describe('every refusal', () => {
+  it.each<[string, string, number]>([
+    ['an expectation', `${POST}Expect: a miracle\r\nContent-Length: 2\r\n\r\n{}`, 417],
+    ['an expectation before the body', `${POST}Expect: a miracle\r\nContent-Length: 2\r\n\r\n`, 417],
+    ['headers of 20 kB', `GET /livez HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ['an unreadable target', 'GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['a target with a space', 'GET /a b HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['a method that nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['a method for proxies', 'CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['no HTTP at all', 'GARBAGE\r\n\r\n', 400],
+    ['two equal Host headers', 'GET /livez HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n', 400],
+    ['two other Host headers', 'GET /livez HTTP/1.1\r\nHost: h\r\nX: y\r\nhost: i\r\n\r\n', 400],
+    ['two Host headers, one empty', 'GET /livez HTTP/1.1\r\nHost: h\r\nHost:\r\n\r\n', 400],
+    ['no Host header', 'GET /livez HTTP/1.1\r\n\r\n', 400],
+    ['half a chunk', `${POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400],
+  ])('has an id and a body that tells why: %s', async (_, bytes, status) => {
+    const service = await start();
+    // Some of them leave the connection open.
+    const socket = await connectTo(service.url);
+    socket.write(bytes);
+    const answer = String((await once(socket, 'data'))[0]);
+    const [head = '', body = ''] = answer.split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(head).toMatch(/^content-type: application\/json\b/im);
+    expect(/^x-request-id: (.*)$/im.exec(head)?.[1]).toMatch(UUID);
+    expect(JSON.parse(body)).toEqual({
+      errors: [{ message: expect.stringMatching(/\S/), extensions: { code: 'BAD_REQUEST' } }],
+    });
+  });
+
+  it.each<[string, string, number]>([
+    ['an expectation', `${POST}Expect: a miracle\r\nContent-Length: 2\r\n\r\n{}`, 417],
+    ['headers of 20 kB', `GET /livez HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ['an unreadable target', 'GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['a method that nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+  ])('of HTTP itself leaves one line in the log, with the id: %s', async (_, bytes, status) => {
+    const service = await start();
+    const socket = await connectTo(service.url);
+    socket.write(bytes);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    const requestId = /^x-request-id: (\S+)/im.exec(answer.toString())?.[1];
+    await expect.poll(() => service.log.filter(isRefusal).length).toBe(1);
+    expect(service.log.filter(isRefusal)).toMatchObject([{ level: 40, status, requestId }]);
+  });
+
+  it('keeps the id that came with the request', async () => {
+    const service = await start();
+    const answer = await send(service, '{}', { expect: 'a-miracle', 'x-request-id': 'given-1' }).catch(
+      // undici has no word for this header.
+      () => sendRaw(service, `${POST}Expect: x\r\nX-Request-Id: given-1\r\nConnection: close\r\n\r\n`),
+    );
+    expect(JSON.stringify(answer)).toMatch(/x-request-id\W+given-1/i);
+  });
+
+  it('reaches who was answered before over the same connection', async () => {
+    const service = await start();
+    const socket = await connectTo(service.url);
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    socket.write(requestBytes('GET', '/livez'));
+    await expect.poll(() => received).toMatch(/"ok"/);
+    socket.write(`GET /livez HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
+    await once(socket, 'close');
+    expect(received).toMatch(/\r\n\r\n\{"status":"ok"\}HTTP\/1\.1 431 /);
+  });
+
+  it('is not followed by another for the same request', { timeout: 30_000 }, async () => {
+    const service = await start();
+    // Refused at once, and the body never comes.
+    const answer = await sendRaw(service, `${POST.replace('/graphql', '/x')}Content-Length: 9\r\n\r\n`);
+    expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+  });
+
+  it('ends with the connection, also where the client does not close it', async () => {
+    const service = await start();
+    const socket = await connectTo(service.url);
+    socket.allowHalfOpen = true;
+    const before = valueOf(await scrape(service), 'nodejs_active_handles_total');
+    socket.write('GARBAGE\r\n\r\n');
+    socket.resume();
+    await once(socket, 'end');
+    await expect
+      .poll(async () => valueOf(await scrape(service), 'nodejs_active_handles_total'), { timeout: 4000 })
+      .toBeLessThan(before as number);
+  });
+});
+
+describe('100-continue', () => {
+  it('is sent to who waits for it', async () => {
+    const service = await start();
+    const socket = await connectTo(service.url);
+    socket.write(`${POST}Expect: 100-continue\r\nContent-Length: ${OPERATION.length}\r\n\r\n`);
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 100 /);
+    socket.write(OPERATION);
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+describe('a body', () => {
+  it.each([
+    ['behind 300 MB of empty gzip members', gzipSync(''), 'gzip'],
+    ['behind 300 MB of nothing', Buffer.alloc(64), 'gzip'],
+    ['of brotli, behind 300 MB more', Buffer.alloc(64), 'br'],
+  ])(
+    'is refused by what it is sent in, not only by what it holds: %s',
+    { timeout: 30_000 },
+    async (_, filler, encoding) => {
+      const service = await start();
+      const compress = encoding === 'gzip' ? gzipSync : brotliCompressSync;
+      const filling = Buffer.alloc(1_000_000, filler);
+      const before = await cpuSeconds(service);
+      const socket = await connectTo(service.url);
+      let received = '';
+      socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+      socket.write(`${POST}Content-Encoding: ${encoding}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+      const writeChunk = async (chunk: Buffer): Promise<void> => {
+        socket.write(`${chunk.length.toString(16)}\r\n`);
+        socket.write(chunk);
+        if (!socket.write('\r\n')) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+      };
+      await writeChunk(compress(OPERATION));
+      for (let i = 0; i < 300 && !socket.destroyed; i++) await writeChunk(filling);
+      await expect.poll(() => received).toMatch(/^HTTP\/1\.1 413 [^]*PAYLOAD_TOO_LARGE/);
+      // What is discarded has to be read.
+      expect((await cpuSeconds(service)) - before).toBeLessThan(1.2);
+    },
+  );
+
+  it.each(['gzip', 'br'])(
+    'of a few bytes that holds a quarter of a gigabyte costs no more than 100 ms: %s',
+    async (encoding) => {
+      const service = await start();
+      const bomb =
+        encoding === 'gzip'
+          ? gzipSync(Buffer.alloc(2 ** 28))
+          : brotliCompressSync(Buffer.alloc(2 ** 28), { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } });
+      await send(service, bomb, { 'content-encoding': encoding });
+      const before = await cpuSeconds(service);
+      for (let i = 0; i < 10; i++) {
+        expect((await send(service, bomb, { 'content-encoding': encoding })).status).toBe(413);
+      }
+      expect((await cpuSeconds(service)) - before).toBeLessThan(1);
+    },
+  );
+
+  it('in chunks of one byte takes no more memory than its bytes', { timeout: 60_000 }, async () => {
+    const service = await start();
+    const socket = await connectTo(service.url);
+    socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
+    const chunks = Buffer.from('1\r\n \r\n'.repeat(100_000));
+    let most = 0;
+    for (let i = 0; i < 20; i++) {
+      if (!socket.write(chunks)) await once(socket, 'drain');
+      most = Math.max(most, await memory(service));
+    }
+    expect(most).toBeLessThan(200_000_000);
+    socket.write(`${OPERATION.length.toString(16)}\r\n${OPERATION}\r\n0\r\n\r\n`);
+    // Whoever keeps the service so busy may be told to come back later.
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 (?:200|503) /);
+  });
+
+  it('that is never finished takes a share of a bounded memory', { timeout: 60_000 }, async () => {
+    const service = await start();
+    const unfinished = Buffer.concat([
+      Buffer.from(`${POST}Content-Length: 2000000\r\n\r\n`),
+      Buffer.alloc(1_900_000, ' '),
+    ]);
+    const sockets = await Promise.all(Array.from({ length: 100 }, () => connectTo(service.url)));
+    let refused = 0;
+    await Promise.all(
+      sockets.map(async (socket) => {
+        socket.on(
+          'data',
+          (chunk: Buffer) => (refused += Number(chunk.toString().startsWith('HTTP/1.1 503 '))),
+        );
+        if (!socket.write(unfinished)) await once(socket, 'drain');
+      }),
+    );
+    expect(await memory(service)).toBeLessThan(300_000_000);
+    // Whoever came later and is quicker gets through.
+    expect((await send(service, OPERATION.padEnd(2_000_000))).status).toBe(200);
+    expect(refused).toBeGreaterThan(50);
+  });
+});
+
+describe('slow uploads', () => {
+  /** Connections that have sent the first byte of a body. */
+  async function upload(service: Service, count: number): Promise<Socket[]> {
+    const sockets: Socket[] = [];
+    while (sockets.length < count) {
+      sockets.push(...(await Promise.all(Array.from({ length: 100 }, () => connectTo(service.url)))));
+      for (const socket of sockets.slice(-100)) socket.write(`${POST}Content-Length: 100\r\n\r\n{`);
+    }
+    return sockets;
+  }
+
+  it.each([2100, 5000])('shed nobody, %i of them', { timeout: 60_000 }, async (count) => {
+    const service = await start();
+    await upload(service, count);
+    const statuses: number[] = [];
+    for (let i = 0; i < 100; i++) statuses.push((await askEntities(service, FIELD, devices(`d${i}`))).status);
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
+    expect([await statusOf(service, '/readyz'), await statusOf(service, '/livez')]).toEqual([200, 200]);
+    expect(await memory(service)).toBeLessThan(300_000_000);
+  });
+
+  it('give way to new connections, who has been idle for longest first', { timeout: 60_000 }, async () => {
+    const service = await start();
+    const [first, ...others] = await upload(service, 4200);
+    expect(await isClosed(first as Socket, 1000)).toBe(true);
+    expect(others.at(-1)?.destroyed).toBe(false);
+    // Over a connection of its own.
+    expect(await sendRaw(service, requestBytes('GET', '/livez', '', 'Connection: close'))).toMatch(/"ok"/);
+  });
+});
+
+describe('a service that heavy clients keep busy', () => {
+  it('answers who asks for one device', { timeout: 60_000 }, async () => {
+    const service = await start({ latencyMs: 200 });
+    const agent = new Agent({ connections: 100 });
+    onTestFinished(() => agent.destroy());
+    let over = false;
+    let shed = 0;
+    const heavy = Array.from({ length: 80 }, async (_, client) => {
+      for (let round = 0; !over; round++) {
+        const ids = Array.from({ length: 1000 }, (__, i) => `c${client}-${round}-${i}`);
+        const variables = { representations: devices(...ids) };
+        const body = JSON.stringify({ query: entitiesQuery(FIELD), variables });
+        const { status } = await send(service, body, {}, agent);
+        if (status === 503) shed++;
+      }
+    });
+    const statuses: number[] = [];
+    const until = performance.now() + 10_000;
+    for (let i = 0; performance.now() < until; i++) {
+      statuses.push((await askEntities(service, FIELD, devices(`user-${i}`))).status);
+    }
+    over = true;
+    await Promise.all(heavy);
+    expect(statuses.length).toBeGreaterThan(5);
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
+    expect(shed).toBeGreaterThan(0);
+    expect(await statusOf(service, '/readyz')).toBe(200);
+  });
+});
+
+describe('the metrics', () => {
+  it('cost the same however many ask for them at once', { timeout: 30_000 }, async () => {
+    const service = await start();
+    await scrape(service);
+    const agent = new Agent({ connections: 50 });
+    onTestFinished(() => agent.destroy());
+    const before = await cpuSeconds(service);
+    const startedAt = performance.now();
+    let scrapes = 0;
+    await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        while (performance.now() - startedAt < 3000) {
+          const { body } = await request(new URL('/metrics', service.url), { dispatcher: agent });
+          await body.dump();
+          scrapes++;
+        }
+      }),
+    );
+    expect(scrapes).toBeGreaterThan(100);
+    expect((await cpuSeconds(service)) - before).toBeLessThan(1);
+  });
+
+  it('are never older than the request for them', async () => {
+    const service = await start();
+    const count = async (): Promise<number> =>
+      valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', { outcome: 'ok' }) ?? NaN;
+    for (let i = 1; i <= 10; i++) {
+      const others = [count(), count()];
+      await askEntities(service, FIELD, devices('d1'));
+      expect(await count()).toBe(i);
+      await Promise.all(others);
+    }
+  });
+
+  it('tell how long requests took', async () => {
+    const service = await start({ latencyMs: 200 });
+    await askEntities(service, FIELD, devices('d1'));
+    const sum = valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_sum', { outcome: 'ok' });
+    expect(sum).toBeGreaterThan(0.19);
+    expect(sum).toBeLessThan(5);
+  });
+});

@@ -1,0 +1,31 @@
+import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { onTestFinished } from 'vitest';
+
+import { entitiesQuery } from '../service.ts';
+
+const TASK = {
+  target: 't'.repeat(60),
+  token: 'ota_5hc95SFeo5xJEnaNrste',
+  size: 123,
+  md5: 'dfkdajkfd',
+  type: 1,
+};
+const FIELDS = 18;
+const ENTITIES = 10_000;
+
+/** A OneNET whose tasks have long names for their versions, for as long as the test. */
+export async function startWordyOneNet(): Promise<Simulator> {
+  const onenet = await createSimulator({
+    fault: () => ({ kind: 'body', body: JSON.stringify({ errno: 0, error: 'succ', data: TASK }) }),
+  });
+  onTestFinished(() => onenet.close());
+  return onenet;
+}
+
+/** The body of a request for one device that such a OneNET makes an answer of more than ten megabytes of. */
+export const LARGE_OPERATION = JSON.stringify({
+  query: entitiesQuery(
+    `otaTask(type: FOTA) { ${Array.from({ length: FIELDS }, (_, i) => `f${i}: target`).join(' ')} }`,
+  ),
+  variables: { representations: Array(ENTITIES).fill({ __typename: 'Device', id: 'd1' }) },
+});

@@ -1,0 +1,32 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+import { onTestFinished } from 'vitest';
+
+/** A connection to the service that does what a test says, byte by byte, and lives as long as that test. */
+export async function connectTo(url: string | URL): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  // The service may drop the connection at any moment.
+  socket.on('error', () => undefined);
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** An HTTP request as it goes over the wire. */
+export function requestBytes(method: string, path: string, body = '', ...headers: readonly string[]): Buffer {
+  const head = [`${method} ${path} HTTP/1.1`, 'Host: h', 'Content-Type: application/json', ...headers];
+  if (body !== '') head.push(`Content-Length: ${Buffer.byteLength(body)}`);
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** Resolves once the service has closed the connection, or to `false` after so many milliseconds. */
+export async function isClosed(socket: Socket, withinMs: number): Promise<boolean> {
+  if (socket.destroyed) return true;
+  socket.resume();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, withinMs, false)));
+  const closed = once(socket, 'close').then(() => true);
+  return Promise.race([closed, late]).finally(() => clearTimeout(timer));
+}

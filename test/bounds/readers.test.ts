@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { request } from 'undici';
+import { describe, expect, it } from 'vitest';
+
+import { scrape, valueOf } from '../metrics-text.ts';
+import { type Environment, type Service, type ServiceProcess, startProcess } from '../service.ts';
+import { LARGE_OPERATION, startWordyOneNet } from './large-answer.ts';
+import { connectTo, isClosed, requestBytes } from './raw-client.ts';
+
+const MEGABYTE = 1_000_000;
+
+const GRAPHIQL = requestBytes('GET', '/graphiql');
+const LARGE = requestBytes('POST', '/graphql', LARGE_OPERATION);
+
+async function start(environment: Environment = {}): Promise<ServiceProcess> {
+  const onenet = await startWordyOneNet();
+  return startProcess({ ONENET_URL: onenet.url, SANDBOX: 'true', ...environment });
+}
+
+const inFlight = async (service: Service): Promise<number | undefined> =>
+  valueOf(await scrape(service), 'onenet_ota_requests_in_flight');
+const outcomes = async (service: Service, outcome: string): Promise<number | undefined> =>
+  valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', { outcome });
+const memory = async (service: Service): Promise<number> =>
+  valueOf(await scrape(service), 'process_resident_memory_bytes') ?? Infinity;
+
+const isAboutReader = ({ msg }: Readonly<Record<string, unknown>>): boolean =>
+  String(msg).includes('not read in time');
+
+/** Connections that send this, begin to receive, and read no more. */
+async function openSilentReaders({ url }: Service, count: number, bytes: Buffer) {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = await connectTo(url);
+      socket.write(bytes);
+      await Promise.race([once(socket, 'readable'), once(socket, 'close')]);
+      return socket;
+    }),
+  );
+}
+
+describe('a reader that does not read', () => {
+  it.each([
+    ['an answer to an operation', LARGE],
+    ['the page of GraphiQL', GRAPHIQL],
+    ['an answer and many more that it asked for', Buffer.concat(Array<Buffer>(300).fill(GRAPHIQL))],
+    ['many small answers', Buffer.concat(Array<Buffer>(60_000).fill(requestBytes('GET', '/livez')))],
+  ])(
+    'loses its connection when the time of a request has passed: %s',
+    { timeout: 30_000 },
+    async (_, bytes) => {
+      const service = await start({ REQUEST_TIMEOUT_MS: '1000' });
+      const startedAt = performance.now();
+      await openSilentReaders(service, 1, bytes);
+      await expect.poll(() => service.log.filter(isAboutReader).length, { timeout: 10_000 }).toBe(1);
+      const seconds = (performance.now() - startedAt) / 1000;
+      expect(seconds).toBeGreaterThan(0.9);
+      expect(seconds).toBeLessThan(6);
+      await expect.poll(() => inFlight(service)).toBe(0);
+    },
+  );
+
+  it(
+    'is seen in the metrics as a request that was broken off, and in the log with its id',
+    { timeout: 30_000 },
+    async () => {
+      const service = await start({ REQUEST_TIMEOUT_MS: '1000' });
+      await openSilentReaders(
+        service,
+        1,
+        requestBytes('POST', '/graphql', LARGE_OPERATION, 'X-Request-Id: silent-1'),
+      );
+      await expect.poll(() => outcomes(service, 'aborted'), { timeout: 10_000 }).toBe(1);
+      expect(service.log.filter(isAboutReader)).toMatchObject([{ level: 40, requestId: 'silent-1' }]);
+    },
+  );
+
+  // Operations also take what it takes to execute them, until the next garbage collection.
+  it.each<[string, Buffer, number]>([
+    ['the page of GraphiQL', GRAPHIQL, 250 * MEGABYTE],
+    ['an answer to an operation', LARGE, 400 * MEGABYTE],
+    ['twenty answers to operations each', Buffer.concat(Array<Buffer>(20).fill(LARGE)), 400 * MEGABYTE],
+  ])('costs little memory, sixty of them: %s', { timeout: 60_000 }, async (_, bytes, mostBytes) => {
+    const service = await start();
+    let most = 0;
+    const silent = openSilentReaders(service, 60, bytes);
+    const until = performance.now() + 9000;
+    while (performance.now() < until) most = Math.max(most, await memory(service));
+    await silent;
+    expect(most).toBeLessThan(mostBytes);
+  });
+
+  it('does not keep others from getting theirs', { timeout: 60_000 }, async () => {
+    const service = await start();
+    await openSilentReaders(service, 12, LARGE);
+    const ask = async (): Promise<unknown> => {
+      const { body } = await request(service.url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: LARGE_OPERATION,
+      });
+      return body.json();
+    };
+    // What the silent ones asked for may keep the service busy for a while, but what they do not read keeps nobody.
+    await expect.poll(ask, { timeout: 8000, interval: 500 }).toHaveProperty('data._entities.length', 10_000);
+  });
+});
+
+describe('a reader that takes its time', () => {
+  it.each([
+    ['an answer to an operation', LARGE],
+    ['the page of GraphiQL', GRAPHIQL],
+  ])('gets all of %s', { timeout: 30_000 }, async (_, bytes) => {
+    const service = await start({ REQUEST_TIMEOUT_MS: '5000' });
+    const socket = await connectTo(service.url);
+    socket.write(bytes);
+    let received = '';
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      received += chunk.toString('latin1');
+      const length = Number(/content-length: (\d+)/i.exec(received)?.[1]);
+      if (received.length - received.indexOf('\r\n\r\n') - 4 === length) break;
+      await delay(5);
+    }
+    expect(received.length).toBeGreaterThan(5_000_000);
+    expect(service.log.filter(isAboutReader)).toEqual([]);
+  });
+
+  it('may ask again over the same connection', async () => {
+    const service = await start({ REQUEST_TIMEOUT_MS: '500' });
+    const socket = await connectTo(service.url);
+    socket.write(GRAPHIQL);
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString('latin1')));
+    await expect.poll(() => received).toMatch(/<\/html>\s*$/);
+    // Longer than an answer may wait to be read; nothing waits here.
+    expect(await isClosed(socket, 1000)).toBe(false);
+    const again = once(socket, 'data');
+    socket.write(requestBytes('GET', '/livez'));
+    expect(String((await again)[0])).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+describe('requests that come in a row before any answer', () => {
+  it('are answered one after the other, in their order', async () => {
+    const service = await start();
+    const socket = await connectTo(service.url);
+    const ids = Array.from({ length: 200 }, (_, i) => `r${i}`);
+    const operation = JSON.stringify({ query: '{ __typename }' });
+    for (const id of ids) socket.write(requestBytes('POST', '/graphql', operation, `X-Request-Id: ${id}`));
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    await expect.poll(() => received.match(/"__typename":"Query"/g)?.length).toBe(200);
+    expect([...received.matchAll(/x-request-id: (\S+)/gi)].map(([, id]) => id)).toEqual(ids);
+    expect(await outcomes(service, 'ok')).toBe(200);
+  });
+
+  it('are not begun when their sender has left', async () => {
+    const service = await start();
+    const [socket] = await openSilentReaders(service, 1, Buffer.concat(Array<Buffer>(20).fill(LARGE)));
+    socket?.destroy();
+    await expect.poll(() => inFlight(service)).toBe(0);
+    expect(await outcomes(service, 'aborted')).toBeLessThan(20);
+  });
+});
