@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import pretty from 'pino-pretty';
@@ -53,19 +54,16 @@ export interface Demo {
  */
 export async function startDemo(replicas = 1): Promise<Demo> {
   const fleet = createDemoFleet({ seed: 'demo' });
-  const onenet = await createSimulator({
-    host: HOST,
-    port: await preferablyPort(4003),
-    fleet,
-    credentials: CREDENTIALS,
-  });
+  const onenet = await onPort(4003, (port) =>
+    createSimulator({ host: HOST, port, fleet, credentials: CREDENTIALS }),
+  );
   const redis = replicas > 1 ? await startRedis() : undefined;
   const otaUrls: string[] = [];
   const apps: App[] = [];
-  for (let i = 0; i < replicas; i++) {
+  async function startReplica(port: number): Promise<void> {
     const config = readConfig({
       HOST,
-      PORT: String(i === 0 ? await preferablyPort(4001) : 0),
+      PORT: String(port),
       ONENET_URL: onenet.url,
       ONENET_PRODUCT_ID: CREDENTIALS.productId,
       ONENET_ACCESS_KEY: CREDENTIALS.accessKey,
@@ -75,13 +73,15 @@ export async function startDemo(replicas = 1): Promise<Demo> {
       ...(redis && { REDIS_URL: redis.url }),
     });
     const app = await createApp(config, createLogger(config, pretty({ ignore: 'pid,hostname', sync: true })));
-    otaUrls.push(await app.listen());
     apps.push(app);
+    otaUrls.push(await app.listen());
   }
+  await onPort(4001, startReplica);
+  while (otaUrls.length < replicas) await startReplica(0);
   const [otaUrl = '', ...otherUrls] = otaUrls;
 
   const devicesServer = createDevicesServer(fleet.devices);
-  const devicesUrl = await listen(devicesServer, await preferablyPort(4002));
+  const devicesUrl = await onPort(4002, (port) => listen(devicesServer, port));
   const gatewayServer = createGatewayServer(
     [
       { name: 'devices', sdl: DEVICES_SDL, url: devicesUrl },
@@ -89,7 +89,7 @@ export async function startDemo(replicas = 1): Promise<Demo> {
     ],
     OTA_TASK_RESULT_QUERY,
   );
-  const gatewayUrl = await listen(gatewayServer, await preferablyPort(4000));
+  const gatewayUrl = await onPort(4000, (port) => listen(gatewayServer, port));
 
   const idWidth = Math.max(...fleet.devices.map(({ id }) => id.length));
   const announcement = `
@@ -129,31 +129,18 @@ Ctrl-C stops all of it.`;
 }
 
 async function listen(server: Server, port: number): Promise<string> {
-  await listening(server, port);
+  server.listen(port, HOST);
+  await once(server, 'listening');
   return `http://${HOST}:${(server.address() as AddressInfo).port}/graphql`;
 }
 
-/** The port itself where it is free, else 0, which picks a free one. */
-async function preferablyPort(port: number): Promise<number> {
-  const probe = createServer();
+/** Starts at the port itself where it is free, else at a free one. */
+async function onPort<T>(port: number, start: (port: number) => Promise<T>): Promise<T> {
   try {
-    await listening(probe, port);
-    return port;
+    return await start(port);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     console.log(`Port ${port} is taken: using a free one.`);
-    return 0;
-  } finally {
-    await new Promise((resolve) => probe.close(resolve));
+    return start(0);
   }
-}
-
-function listening(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, HOST, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
