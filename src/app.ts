@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
@@ -233,12 +234,15 @@ function limitCalls(
   return quota.takeTurn;
 }
 
+/** For what is answered to calls whose product has gone while they waited: nobody is to read that in Redis. */
+const NOBODYS_SECRET = randomUUID();
+
 /** What the entries in Redis are encrypted with: they are of no use to anybody with other credentials. */
-function secretOf(credentials: Credentials, productId: string | undefined): string {
+function secretOf(credentials: Credentials, productId = ''): string {
   if ('token' in credentials) return credentials.token;
-  if ('products' in credentials)
-    return `${productId ?? ''}:${credentials.products.get(productId ?? '') ?? ''}`;
-  return `${credentials.productId}:${credentials.accessKey}`;
+  if (!('products' in credentials)) return `${credentials.productId}:${credentials.accessKey}`;
+  const accessKey = credentials.products.get(productId);
+  return accessKey === undefined ? NOBODYS_SECRET : `${productId}:${accessKey}`;
 }
 
 /** Only where spans are wanted: it takes some time and memory to load. */

@@ -12,7 +12,8 @@ import { createLogger } from '../src/observability/logger.ts';
 import { createUniformFleet } from '../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
 
-export type Environment = Readonly<Record<string, string>>;
+/** What is undefined is not set, whatever else sets it. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 export const CREDENTIALS = {
   productId: '123123',

@@ -9,7 +9,8 @@ const ORIGIN = /^https?:\/\/[^/?#@\\\s]+\/?$/i;
 const SECRET = /^[\x21-\x7e]{16,}$/;
 const HOST = /^[A-Za-z0-9.:_-]+$/;
 
-const REDIS_URL = /^rediss?:\/\/[^\s]+$/;
+/** What else the client would take is ignored by it, or not meant: a password with an unencoded `#` names another host. */
+const REDIS_URL = /^rediss?:\/\/[^/?#\s]+(?:\/[0-9]*)?$/i;
 const GRAPHQL_NAME = /^(?!__)[_A-Za-z][_0-9A-Za-z]*$/;
 const OUR_FIELDS = ['id', 'otaTask', 'otaTaskResult'];
 /** @see https://www.rfc-editor.org/rfc/rfc6749#section-3.3 */
@@ -44,13 +45,23 @@ function oneOf<const T extends string>(values: readonly T[]) {
   return rule(`must be one of ${values.join(', ')}`, (text) => values.find((value) => value === text));
 }
 
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const origin = rule('must be an http(s) origin without credentials, path or query', (text) =>
   ORIGIN.test(text) && URL.canParse(text) ? new URL(text) : undefined,
 );
 const flag = rule('must be one of true, false', (text) => FLAGS.get(text));
 
-const redisUrl = rule('must be a redis:// or rediss:// address', (text) =>
-  REDIS_URL.test(text) && URL.canParse(text) && new URL(text).hostname !== '' ? text : undefined,
+const redisUrl = rule(
+  'must be a redis:// or rediss:// address, with percent-encoded credentials if any and at most a number as its path',
+  (text) => (REDIS_URL.test(text) && URL.canParse(text) && isDecodable(text) ? text : undefined),
 );
 const productField = rule(
   'must be the name of a field that is not ours, with ! where it is never null',

@@ -9,8 +9,11 @@ export interface DeviceReference {
 
 /** A representation, and what was read from it. */
 export interface DeviceModel {
+  /** For graphql-js, which has to know which entity it is. */
+  readonly __typename: 'Device';
   readonly id: string;
   readonly reference: DeviceReference;
+  readonly representation: Readonly<Record<string, unknown>>;
 }
 
 /** Reads the device that a representation refers to; `_Any` lets any JSON through, so nothing is taken on trust. */

@@ -2,7 +2,7 @@ import type { GraphQLFieldResolver } from 'graphql';
 
 import type { GraphQLContext } from './context.ts';
 import type { DeviceModel } from './device-reference.ts';
-import { graphQLError } from './error-map.ts';
+import { BAD_USER_INPUT, graphQLError } from './error-map.ts';
 
 /**
  * Resolves `Query._entities` in place of `@apollo/subgraph`'s own resolver, in which one bad representation nulls the
@@ -15,8 +15,28 @@ export const resolveEntities: GraphQLFieldResolver<
 > = (_, { representations }, { admission, readReference }, { fieldNodes }) =>
   representations.map((representation) => {
     const reference = admission.pairs && readReference(representation);
-    // With what else it has: its product, too, may be asked for.
-    if (reference !== undefined)
-      return { ...(representation as object), id: reference.id, reference } satisfies DeviceModel;
+    if (reference !== undefined) {
+      return {
+        __typename: 'Device',
+        id: reference.id,
+        reference,
+        representation: representation as DeviceModel['representation'],
+      } satisfies DeviceModel;
+    }
     return admission.errorsLeft-- > 0 ? graphQLError(admission.fault, fieldNodes) : null;
   });
+
+/**
+ * Makes the resolver of the field that tells a device's product. It belongs to another subgraph, so only a request made by
+ * hand selects it here, and gets what it has sent.
+ */
+export function createProductResolver(
+  name: string,
+  isNonNull: boolean,
+): GraphQLFieldResolver<DeviceModel, GraphQLContext> {
+  return ({ representation }, _arguments, _context, { fieldNodes }) => {
+    const product = Object.hasOwn(representation, name) ? representation[name] : null;
+    if (typeof product === 'string' || (product === null && !isNonNull)) return product;
+    throw graphQLError(BAD_USER_INPUT, fieldNodes);
+  };
+}

@@ -6,6 +6,7 @@ import {
   type DocumentNode,
   type FieldDefinitionNode,
   type GraphQLFieldResolver,
+  type GraphQLObjectType,
   type GraphQLSchema,
   Kind,
   parse,
@@ -16,7 +17,7 @@ import {
 } from 'graphql';
 
 import type { GraphQLContext } from './context.ts';
-import { resolveEntities } from './entities.ts';
+import { createProductResolver, resolveEntities } from './entities.ts';
 import { resolvers } from './resolvers.ts';
 
 const SCHEMA_FILE = new URL('../../schema.graphql', import.meta.url);
@@ -42,11 +43,28 @@ export function schemaText({ productField, secretFieldScopes }: SchemaOptions): 
 /** The executable subgraph schema. */
 export function createSchema(options: SchemaOptions): GraphQLSchema {
   const schema = buildSubgraphSchema({ typeDefs: parse(schemaText(options)), resolvers });
-  const entities = schema.getQueryType()?.getFields()['_entities'];
-  if (entities === undefined) throw new Error('the subgraph schema has no _entities field');
-  entities.resolve = resolveEntities as GraphQLFieldResolver<unknown, GraphQLContext>;
+  setResolver(schema, 'Query', '_entities', resolveEntities);
+  if (options.productField !== undefined) {
+    const { name, isNonNull } = options.productField;
+    setResolver(schema, 'Device', name, createProductResolver(name, isNonNull));
+  }
   return schema;
 }
+
+/** For what the schema's own text does not have. */
+function setResolver<Source, Arguments>(
+  schema: GraphQLSchema,
+  type: 'Query' | 'Device',
+  name: string,
+  resolve: GraphQLFieldResolver<Source, GraphQLContext, Arguments>,
+): void {
+  const field = (schema.getType(type) as GraphQLObjectType<Source, GraphQLContext>).getFields()[name];
+  if (field === undefined) throw new Error(`the subgraph schema has no field ${type}.${name}`);
+  field.resolve = resolve as GraphQLFieldResolver<Source, GraphQLContext>;
+}
+
+const PRODUCT_DESCRIPTION = `The device's OneNET product. Another subgraph owns it; routers send it along when they ask for a task.
+A product that this service has no credentials for, and none at all, is the error \`BAD_USER_INPUT\` on the fields with a task.`;
 
 /** Has the router send the product of each device along with its id. */
 function requireProduct(
@@ -55,6 +73,7 @@ function requireProduct(
 ): DocumentNode {
   const field: FieldDefinitionNode = {
     kind: Kind.FIELD_DEFINITION,
+    description: { kind: Kind.STRING, value: PRODUCT_DESCRIPTION, block: true },
     name: { kind: Kind.NAME, value: name },
     type: parseType(isNonNull ? 'ID!' : 'ID'),
     directives: [directive('external')],
@@ -68,12 +87,13 @@ function requireProduct(
       ObjectTypeDefinition: (node) =>
         node.name.value === 'Device' ? { ...node, fields: [...(node.fields ?? []), field] } : undefined,
     }),
-    '@external',
-    '@requires',
+    ['@external', '@requires'],
   );
 }
 
 const SECRET_FIELDS: ReadonlySet<string> = new Set(['token', 'ipPort', 'downloadUrl']);
+/** The first that has `@requiresScopes`. */
+const FEDERATION_WITH_SCOPES = 'https://specs.apollo.dev/federation/v2.5';
 
 function requireScopes(document: DocumentNode, scopes: readonly string[]): DocumentNode {
   const requiresScopes = directive('requiresScopes', { scopes: JSON.stringify([scopes]) });
@@ -81,7 +101,8 @@ function requireScopes(document: DocumentNode, scopes: readonly string[]): Docum
     changeFields(document, 'OtaTask', (field) =>
       SECRET_FIELDS.has(field.name.value) ? addDirective(field, requiresScopes) : field,
     ),
-    '@requiresScopes',
+    ['@requiresScopes'],
+    FEDERATION_WITH_SCOPES,
   );
 }
 
@@ -96,14 +117,18 @@ function changeFields(
   });
 }
 
-/** Adds names to what the schema's `@link` imports from the federation specification. */
-function importDirectives(document: DocumentNode, ...names: readonly string[]): DocumentNode {
+/** Adds names to what the schema's `@link` imports from the federation specification, or from another version of it. */
+function importDirectives(document: DocumentNode, names: readonly string[], url?: string): DocumentNode {
   const added = names.map((name) => parseConstValue(JSON.stringify(name)));
   return visit(document, {
-    Argument: (node) =>
-      node.name.value === 'import' && node.value.kind === Kind.LIST
+    Argument(node) {
+      if (node.name.value === 'url' && url !== undefined) {
+        return { ...node, value: parseConstValue(JSON.stringify(url)) };
+      }
+      return node.name.value === 'import' && node.value.kind === Kind.LIST
         ? { ...node, value: { ...node.value, values: [...node.value.values, ...added] } }
-        : undefined,
+        : undefined;
+    },
   });
 }
 

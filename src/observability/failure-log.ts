@@ -36,6 +36,7 @@ export function createFailureLog(logger: Logger, now: () => number): (call: Fail
         detail,
         attempts,
         deviceId: key.deviceId,
+        productId: key.productId,
         otaType: key.type,
         ...scope.logFields(),
         ...(suppressed === 0 ? {} : { suppressed }),

@@ -42,13 +42,13 @@ export function createLastWords(now: () => number): LastWords {
     get failures() {
       return failures;
     },
-    add({ type, deviceId }, failed) {
+    add({ type, deviceId, productId = '' }, failed) {
       const second = Math.floor(now() / 1000) + 1;
       if (second !== latestSecond) {
         latestSecond = second;
         forgetUntil(second - WINDOW_SECONDS);
       }
-      const slot = hash(type, hash(deviceId, FNV_OFFSET)) % SLOTS;
+      const slot = hash(type, hash(productId, hash(deviceId, FNV_OFFSET))) % SLOTS;
       const word = words[slot] as number;
       if (word === 0) pairs++;
       failures += Number(failed) - (word & 1);

@@ -41,12 +41,13 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
   const underWay: Record<OtaTaskType, Map<string, Call>> = { FOTA: new Map(), SOTA: new Map() };
 
   function begin(
-    { deviceId, type, withAddress }: OtaTaskRequest,
+    { deviceId, productId, type, withAddress }: OtaTaskRequest,
     waiting: Set<Batch>,
     scope: RequestScope,
   ): Call {
     const call: Call = {
       deviceId,
+      productId,
       type,
       withAddress,
       isAwaited: true,
@@ -58,14 +59,14 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
       isQueued: false,
       outcome: undefined,
     };
-    underWay[type].set(deviceId, call);
+    underWay[type].set(deviceKey(call), call);
     return call;
   }
 
   function forget(call: Call): void {
     const calls = underWay[call.type];
     // Another, with the address, may have taken its place.
-    if (calls.get(call.deviceId) === call) calls.delete(call.deviceId);
+    if (calls.get(deviceKey(call)) === call) calls.delete(deviceKey(call));
   }
 
   function onOutcome(call: Call, outcome: OtaTaskOutcome | Error, origin?: Origin): void {
@@ -110,7 +111,7 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
       const alone = new Set([batch]);
       const begun: Call[] = [];
       for (const request of requests) {
-        let call = underWay[request.type].get(request.deviceId);
+        let call = underWay[request.type].get(deviceKey(request));
         if (call === undefined || (request.withAddress && !call.withAddress)) {
           begun.push((call = begin(request, alone, scope)));
         } else {
@@ -126,6 +127,11 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
         if (begun.length > 0) ask(begun, onOutcome);
       }
     });
+}
+
+/** Equal for equal devices of one product and for no others: no device id holds a colon. */
+function deviceKey({ deviceId, productId }: OtaTaskRequest): string {
+  return productId === undefined ? deviceId : `${deviceId}:${productId}`;
 }
 
 function join(call: Call, batch: Batch): void {

@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto';
 
-/** A product whose access key signs the tokens, or one ready token. */
+/** A product whose access key signs the tokens, several of them with their keys by id, or one ready token. */
 export type Credentials =
-  { readonly productId: string; readonly accessKey: string } | { readonly token: string };
+  | { readonly productId: string; readonly accessKey: string }
+  | { readonly products: Readonly<Record<string, string>> }
+  | { readonly token: string };
 
 const VERSION = '2018-10-31';
 const FIELDS = ['version', 'res', 'et', 'method', 'sign'] as const;
@@ -30,16 +32,24 @@ export function createAuthorizationCheck(
     if (!fields) return 'token is malformed';
     const { version, res, et, method, sign } = fields;
     if (version !== VERSION) return 'token version is not supported';
-    if (res !== `products/${credentials.productId}`) return 'token is for another resource';
+    const accessKey = accessKeyOf(credentials, res);
+    if (accessKey === undefined) return 'token is for another resource';
     if (!METHODS.includes(method)) return 'signature method is not supported';
     if (!/^\d+$/.test(et)) return 'expiry is malformed';
-    const expected = createHmac(method, Buffer.from(credentials.accessKey, 'base64'))
+    const expected = createHmac(method, Buffer.from(accessKey, 'base64'))
       .update([et, method, res, version].join('\n'))
       .digest('base64');
     if (sign !== expected) return 'signature does not match';
     // After the signature: only the owner of the key is told that it came too late.
     return Number(et) * 1000 > nowMs ? undefined : 'token has expired';
   };
+}
+
+/** @param res What a token is for: `products/` and the id of one. */
+function accessKeyOf(credentials: Exclude<Credentials, { token: string }>, res: string): string | undefined {
+  const products =
+    'products' in credentials ? credentials.products : { [credentials.productId]: credentials.accessKey };
+  return Object.entries(products).find(([productId]) => res === `products/${productId}`)?.[1];
 }
 
 /** Strict on purpose: a value sent without percent-encoding, such as a bare `+` or `/`, makes the token malformed. */

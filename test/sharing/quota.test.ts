@@ -5,10 +5,9 @@ import { mostWithin, takeTurnsFor } from './turns.ts';
 
 const now = (): number => performance.now();
 
-describe('a quota', () => {
-  it.each([3, 10, 25, 100, 1000, 20_000])(
+describe('a quota', { timeout: 30_000 }, () => {
+  it.concurrent.each([3, 10, 25, 100, 1000, 20_000])(
     'of %i calls a second is kept in any second, and used',
-    { timeout: 20_000 },
     async (callsPerSecond) => {
       const seconds = 3;
       const times = await takeTurnsFor(seconds * 1000, createQuota(callsPerSecond, now));

@@ -51,7 +51,7 @@ function fault({ deviceId }: RecordedCall) {
   return deviceId?.startsWith('hang') ? ({ kind: 'stall' } as const) : undefined;
 }
 
-describe.each(REDIS_SERVERS)('%s', (program) => {
+describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
   async function startReplicas(
     count: number,
     options: Parameters<typeof startChain>[1] = LIVES,

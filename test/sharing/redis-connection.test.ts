@@ -92,12 +92,12 @@ const FAULTS: Fault[] = [
   },
 ];
 
-describe.each(REDIS_SERVERS)('%s', (program) => {
+describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
   it.each(FAULTS)(
     '$what: no read fails, none is delayed, it is told once, and used again soon after the cure',
     { timeout: 60_000 },
     async ({ begin, cure, reason }) => {
-      const redis = await startRedis(program, '--busy-reply-threshold', '10');
+      const redis = await startRedis(program, ['--busy-reply-threshold', '10']);
       const proxy = await startTcpProxy(redis.port);
       const onenet = await startOneNet({ latencyMs: LATENCY_MS });
       const chain = await startChain(onenet, { taskMs: 60_000, redisUrl: `redis://127.0.0.1:${proxy.port}` });
@@ -146,7 +146,7 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
     { what: 'no password', credentials: '', reason: 'NOAUTH' },
     { what: 'an unknown user', credentials: 'nobody:right@', reason: 'WRONGPASS' },
   ])('is not used with $what, and the reason is told without it', async ({ credentials, reason }) => {
-    const redis = await startRedis(program, '--requirepass', 'right');
+    const redis = await startRedis(program, ['--requirepass', 'right']);
     const changes: string[] = [];
     startConnection(`redis://${credentials}127.0.0.1:${redis.port}`, changes);
     await until(() => changes.length > 0);
@@ -154,7 +154,7 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
   });
 
   it('is used with the right password, in the database that the address names', async () => {
-    const redis = await startRedis(program, '--requirepass', 'right');
+    const redis = await startRedis(program, ['--requirepass', 'right']);
     const connection = startConnection(`redis://:right@127.0.0.1:${redis.port}/3`);
     await available(connection);
     expect(await connection.run(READ, ['a'], [])).toEqual([null, null]);

@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 import { createClient, RESP_TYPES } from '@redis/client';
 import { onTestFinished } from 'vitest';
 
+import type { Until } from '../service.ts';
+
 function isOnPath(program: string): boolean {
   try {
     execFileSync(program, ['--version'], { stdio: 'ignore' });
@@ -35,8 +37,12 @@ export interface RedisServer {
   start(): Promise<void>;
 }
 
-/** A server of its own, without anything on disk, for as long as the test that calls this. */
-export async function startRedis(program: string, ...args: readonly string[]): Promise<RedisServer> {
+/** A server of its own, without anything on disk, for as long as the test that calls this, unless told otherwise. */
+export async function startRedis(
+  program: string,
+  args: readonly string[] = [],
+  until: Until = onTestFinished,
+): Promise<RedisServer> {
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
   let password = '';
@@ -59,7 +65,7 @@ export async function startRedis(program: string, ...args: readonly string[]): P
   }
 
   await start();
-  onTestFinished(kill);
+  until(kill);
   return {
     port,
     url,

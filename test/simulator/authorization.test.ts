@@ -84,6 +84,23 @@ describe('with a product and its key', () => {
   });
 });
 
+describe('with several products and their keys', () => {
+  it.each([
+    ['accepts what the key of its product signed', 'p2', 200],
+    ['refuses what the key of another product signed', 'p1', 401],
+    ['refuses a product that it does not know', 'p3', 401],
+    ['refuses what is inherited by every object', 'constructor', 401],
+  ])('%s', async (_, product, status) => {
+    const simulator = await startSimulator({
+      credentials: { products: { p1: 'b3RoZXI=', p2: PRODUCT.accessKey } },
+      now: () => EXPIRY * 1000 - 1,
+    });
+    const authorization = signed(`products/${product}`, String(EXPIRY));
+    const headers = { 'Content-Type': 'application/json', Authorization: authorization };
+    expect((await tasking(simulator, 'dev_id=6523&type=1', { headers })).status).toBe(status);
+  });
+});
+
 it.each([
   ['accepts the ready token', 'a ready token', 200],
   ['refuses any other token', 'another token', 401],
