@@ -2,6 +2,7 @@ import { request } from 'undici';
 
 import { load, type LoadResult } from './load.ts';
 import { createOperations, type Operations } from './operation.ts';
+import { startRedis } from '../demo/redis.ts';
 import { FLOOR, type Peer } from './peers.ts';
 import { type RunningServer, startServer, type Upstream } from './processes.ts';
 import { median, percentile, type Spread, spreadOf } from './statistics.ts';
@@ -38,7 +39,7 @@ export interface Row {
   /** Bytes. */
   readonly peakRss: number;
   readonly callsPerRequest: number;
-  /** What `callsPerRequest` must be. */
+  /** What `callsPerRequest` must be, unless answers are kept. */
   readonly pairs: number;
 }
 
@@ -74,8 +75,13 @@ export async function compare(
   for (const size of plan.sizes) {
     const operations = createOperations(size);
     const maxDeviceTasks = size > MAX_DEVICE_TASKS ? size : undefined;
+    const taking = peers.filter(({ sizes }) => sizes?.includes(size) ?? true);
+    // A new one, empty, for each size: their devices overlap.
+    const redis = taking.some(({ usesRedis }) => usesRedis) ? await startRedis() : undefined;
     const servers = await Promise.all(
-      peers.map((peer) => startServer(peer, upstream.origin, maxDeviceTasks)),
+      taking
+        .filter(({ usesRedis }) => !usesRedis || redis !== undefined)
+        .map((peer) => startServer(peer, upstream.origin, { maxDeviceTasks, redisUrl: redis?.url })),
     );
     try {
       const { contestants, refused } = await examine(servers, operations, upstream);
@@ -86,6 +92,7 @@ export async function compare(
       }
     } finally {
       await Promise.all(servers.map((server) => server.stop()));
+      await redis?.stop();
     }
   }
   await upstream.set(0);

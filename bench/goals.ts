@@ -1,6 +1,7 @@
 import type { Alone } from './alone.ts';
 import type { Row } from './comparison.ts';
-import { FLOOR, MERCURIUS, OURS, REST } from './peers.ts';
+import type { FleetRow } from './fleet.ts';
+import { FLOOR, MERCURIUS, OURS, OURS_MEMORY, OURS_REDIS, REST } from './peers.ts';
 
 export interface Goal {
   readonly name: string;
@@ -20,6 +21,13 @@ const BELOW_REST: readonly (readonly [size: number, factor: number])[] = [
   [100, 5],
   [1000, 10],
 ];
+/** The most that an entity from a cache may cost, to one from OneNET. */
+const KEPT: readonly (readonly [server: string, where: string, ratio: number])[] = [
+  [OURS_MEMORY, 'memory', 0.25],
+  [OURS_REDIS, 'Redis', 0.67],
+];
+/** Lives are shortened by a twentieth on average, and one call in twenty is the price of that. */
+const CALLS_PER_LIFE = 1.1;
 /** Memory and timing are as noisy as the machine. */
 const FLAT = 1.1;
 
@@ -55,6 +63,12 @@ export function judge(rows: readonly Row[], alone: Alone | undefined): Goal[] {
       met: times >= factor,
     });
   }
+  for (const [server, where, limit] of KEPT) {
+    for (const size of [100, 1000]) {
+      const ratio = quotient(find(server, size)?.cpuUs.median, find(OURS, size)?.cpuUs.median);
+      atMost(`CPU for an entity from ${where}, to one from OneNET, at ${size}`, limit, ratio, ' ×');
+    }
+  }
   const flatness = quotient(find(OURS, 10_000)?.cpuUs.median, find(OURS, 100)?.cpuUs.median);
   atMost('CPU for an entity at 10 000, to that at 100', FLAT, flatness, ' ×');
   for (const size of [100, 1000]) {
@@ -70,6 +84,17 @@ export function judge(rows: readonly Row[], alone: Alone | undefined): Goal[] {
     atMost('installation for production', 60, alone.installMiB, ' MiB');
   }
   return goals;
+}
+
+export function judgeFleet(rows: readonly FleetRow[]): Goal[] {
+  return rows
+    .filter(({ server }) => server === OURS)
+    .map(({ callsPerLife }) => ({
+      name: 'calls for a pair and life, three replicas',
+      limit: `≤ ${CALLS_PER_LIFE}`,
+      figure: callsPerLife.toFixed(3),
+      met: callsPerLife <= CALLS_PER_LIFE,
+    }));
 }
 
 function quotient(a: number | undefined, b: number | undefined): number | undefined {

@@ -53,14 +53,14 @@ export async function load({
   return { requests: latencies.length, entities: latencies.length * operations.size, wallMs, latencies };
 }
 
-function createClient(origin: string): Client {
+export function createClient(origin: string): Client {
   return new Client(origin, { headersTimeout: 0, bodyTimeout: 0 });
 }
 
 const HEADERS = { 'content-type': 'application/json', accept: 'application/json' };
 
 /** Resolves to the bytes of the answer, which are not kept. */
-function post(client: Client, path: string, body: Buffer): Promise<number> {
+export function post(client: Client, path: string, body: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
     let bytes = 0;
     const handler: Dispatcher.DispatchHandler = {

@@ -4,11 +4,13 @@ import { parseArgs } from 'node:util';
 
 import { compare, type Effort } from './comparison.ts';
 import { examineAlone } from './alone.ts';
-import { judge } from './goals.ts';
+import { examineFleet } from './fleet.ts';
+import { judge, judgeFleet } from './goals.ts';
 import { FLOOR, PEERS, ROOT } from './peers.ts';
 import { prepare } from './prepare.ts';
-import { startUpstream } from './processes.ts';
-import { toMarkdown } from './report.ts';
+import { startUpstream, type Upstream } from './processes.ts';
+import { measureEntries } from './redis-entries.ts';
+import { fleetToMarkdown, toMarkdown } from './report.ts';
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +19,12 @@ const { values } = parseArgs({
     /** Names of servers; the floor always takes part. */
     only: { type: 'string' },
     sizes: { type: 'string' },
+    /** Only replicas that clients poll, some with what they share. */
+    fleet: { type: 'boolean', default: false },
+    /** Only what entries in Redis cost it. */
+    redis: { type: 'boolean', default: false },
+    /** How long each kind of replica is polled. */
+    seconds: { type: 'string', default: '30' },
   },
 });
 const { quick } = values;
@@ -30,18 +38,37 @@ const FULL: Effort[] = [
 ];
 const REPORT = join(ROOT, 'bench/report');
 
-prepare();
-const upstream = await startUpstream();
-try {
+if (values.redis) console.table(await measureEntries());
+else await measureServers();
+
+async function measureServers(): Promise<void> {
+  prepare();
+  const upstream = await startUpstream();
+  try {
+    if (values.fleet) await runFleet(upstream);
+    else await runComparison(upstream);
+  } finally {
+    upstream.stop();
+  }
+}
+
+async function runComparison(upstream: Upstream): Promise<void> {
   const latencies = quick ? QUICK : FULL;
   const comparison = await compare(peers, upstream, { sizes, latencies }, console.log);
   const alone = quick ? undefined : await examineAlone(upstream, console.log);
   const goals = judge(comparison.rows, alone);
-  const markdown = toMarkdown(peers, comparison, goals);
+  report('report', { comparison, alone, goals }, toMarkdown(peers, comparison, goals));
+}
+
+async function runFleet(upstream: Upstream): Promise<void> {
+  const rows = await examineFleet(upstream, Number(values.seconds), console.log);
+  const goals = judgeFleet(rows);
+  report('fleet', { rows, goals }, fleetToMarkdown(rows, goals));
+}
+
+function report(name: string, measured: object, markdown: string): void {
   mkdirSync(REPORT, { recursive: true });
-  writeFileSync(join(REPORT, 'report.md'), markdown);
-  writeFileSync(join(REPORT, 'report.json'), JSON.stringify({ comparison, alone, goals }, null, 2));
+  writeFileSync(join(REPORT, `${name}.md`), markdown);
+  writeFileSync(join(REPORT, `${name}.json`), JSON.stringify(measured, null, 2));
   console.log(`\n${markdown}`);
-} finally {
-  upstream.stop();
 }

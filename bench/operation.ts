@@ -22,7 +22,18 @@ export function createOperations(size: number): Operations {
       __typename: 'Device',
       id: String(586_000_000 + turn * 100_000 + (i % pairs)),
     }));
-    return Buffer.from(JSON.stringify({ query: QUERY, variables: { representations } }));
+    return bodyOf(representations);
   });
   return { size, pairs, bodies };
+}
+
+/** One request for so many devices, each of them once: the same every time. */
+export function createPage(devices: number): Buffer {
+  return bodyOf(
+    Array.from({ length: devices }, (_, i) => ({ __typename: 'Device', id: String(586_000_000 + i) })),
+  );
+}
+
+function bodyOf(representations: readonly object[]): Buffer {
+  return Buffer.from(JSON.stringify({ query: QUERY, variables: { representations } }));
 }

@@ -2,9 +2,14 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+/** What `npm start` starts. */
+export const OUR_PROGRAM = 'dist/main.js';
+
 /** What every ratio is a ratio to. */
 export const FLOOR = 'floor';
 export const OURS = 'ours';
+export const OURS_MEMORY = 'ours-memory';
+export const OURS_REDIS = 'ours-redis';
 
 /** A server that takes part, as it is started. */
 export interface Peer {
@@ -12,6 +17,22 @@ export interface Peer {
   readonly description: string;
   /** Arguments of `node`, in the project's folder. */
   readonly command: readonly string[];
+  /** Beside what every server is told. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Whether it shares a Redis, where there is one. */
+  readonly usesRedis?: boolean;
+  /** Where it is measured at some sizes only. */
+  readonly sizes?: readonly number[];
+}
+
+const KEPT = { CACHE_TTL_MS: '3600000' };
+
+function ours(
+  name: string,
+  description: string,
+  options: Omit<Peer, 'name' | 'description' | 'command'> = {},
+): Peer {
+  return { name, description, command: [OUR_PROGRAM], ...options };
 }
 
 function peer(name: string, description: string, file: string, ...args: string[]): Peer {
@@ -23,7 +44,13 @@ export const REST = 'apollo-rest';
 
 export const PEERS: readonly Peer[] = [
   peer(FLOOR, 'bare node:http and undici `dispatch`: no GraphQL, no checks', 'floor'),
-  { name: OURS, description: '`node dist/main.js`, all protections on', command: ['dist/main.js'] },
+  ours(OURS, '`node dist/main.js`, all protections on'),
+  ours(OURS_MEMORY, 'the same, answering from memory', { environment: KEPT, sizes: [10, 100, 1000] }),
+  ours(OURS_REDIS, 'the same, answering from Redis, with hardly any memory of its own', {
+    environment: { ...KEPT, CACHE_MAX_ENTRIES: '1' },
+    usesRedis: true,
+    sizes: [10, 100, 1000],
+  }),
   peer(MERCURIUS, 'Mercurius federation, `jit: 1`, undici `request`', 'mercurius', 'request'),
   peer('mercurius-dispatch', 'the same with undici `dispatch`', 'mercurius', 'dispatch'),
   peer('graphql-js', 'graphql-js behind node:http, documents kept, undici `dispatch`', 'graphql-js'),

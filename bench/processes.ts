@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { OURS, type Peer, ROOT } from './peers.ts';
+import { OUR_PROGRAM, type Peer, ROOT } from './peers.ts';
 import type { Calls, Listening, Setting } from './upstream.ts';
 
 export interface Upstream {
@@ -43,20 +43,27 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** @param maxDeviceTasks For ours alone, where its default is too low for what is measured. */
+export interface StartOptions {
+  /** For ours alone, where its default is too low for what is measured. */
+  readonly maxDeviceTasks?: number | undefined;
+  /** For who uses it. */
+  readonly redisUrl?: string | undefined;
+}
+
 export function startServer(
-  { name, command }: Peer,
+  { name, command, environment, usesRedis }: Peer,
   upstream: string,
-  maxDeviceTasks?: number,
+  { maxDeviceTasks, redisUrl }: StartOptions = {},
 ): Promise<RunningServer> {
-  const environment =
-    name === OURS
-      ? ourEnvironment(
-          upstream,
-          maxDeviceTasks === undefined ? {} : { MAX_DEVICE_TASKS: String(maxDeviceTasks) },
-        )
-      : { UPSTREAM: upstream };
-  return spawnServer(name, command, environment, (line) => console.error(`${name}: ${line}`));
+  const own = { ...(usesRedis && redisUrl !== undefined && { REDIS_URL: redisUrl }), ...environment };
+  const all =
+    command[0] === OUR_PROGRAM
+      ? ourEnvironment(upstream, {
+          ...(maxDeviceTasks !== undefined && { MAX_DEVICE_TASKS: String(maxDeviceTasks) }),
+          ...own,
+        })
+      : { UPSTREAM: upstream, ...own };
+  return spawnServer(name, command, all, (line) => console.error(`${name}: ${line}`));
 }
 
 /**

@@ -1,6 +1,7 @@
 import { availableParallelism, cpus } from 'node:os';
 
 import type { Comparison, Row } from './comparison.ts';
+import { FLEET_SCENARIO, type FleetRow } from './fleet.ts';
 import type { Goal } from './goals.ts';
 import type { Peer } from './peers.ts';
 
@@ -38,6 +39,30 @@ export function toMarkdown(
             refusals.map(({ server, size, reason }) => [server, size, reason]),
           ),
         ]),
+    '',
+  ].join('\n\n');
+}
+
+/** The same for a fleet of replicas. */
+export function fleetToMarkdown(rows: readonly FleetRow[], goals: readonly Goal[]): string {
+  return [
+    '# Benchmark of a fleet',
+    `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString()}.`,
+    FLEET_SCENARIO,
+    table(
+      ['server', '', 'calls/s at OneNET', 'for a pair and life', 'p50 ms', 'p99 ms', 'answers', 'CPU ms/s'],
+      rows.map((row) => [
+        row.server,
+        row.description,
+        row.callsPerSecond.toFixed(0),
+        row.callsPerLife.toFixed(2),
+        row.p50Ms.toFixed(1),
+        row.p99Ms.toFixed(1),
+        row.answers,
+        row.cpuMsPerSecond.toFixed(0),
+      ]),
+    ),
+    goalTable(goals),
     '',
   ].join('\n\n');
 }

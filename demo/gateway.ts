@@ -10,6 +10,8 @@ export interface Subgraph {
   readonly name: string;
   readonly sdl: string;
   readonly url: string;
+  /** Others that are as good as it: all of them are asked in turns. */
+  readonly replicas?: readonly string[];
 }
 
 /**
@@ -29,7 +31,13 @@ export function createGatewayServer(subgraphs: readonly Subgraph[], defaultQuery
   }
   const { supergraphSdl } = composed;
   const yoga = createYoga({
-    schema: getStitchedSchemaFromSupergraphSdl({ supergraphSdl }),
+    schema: getStitchedSchemaFromSupergraphSdl({
+      supergraphSdl,
+      httpExecutorOpts({ endpoint }) {
+        const { url = '', replicas = [] } = subgraphs.find(({ url }) => url === endpoint) ?? {};
+        return { endpoint: inTurns([url, ...replicas]) };
+      },
+    }),
     // What a subgraph says of an error is meant for clients.
     maskedErrors: false,
     logging: false,
@@ -38,4 +46,9 @@ export function createGatewayServer(subgraphs: readonly Subgraph[], defaultQuery
     graphiql: { title: 'Supergraph', defaultQuery },
   });
   return createServer((request, response) => void yoga(request, response));
+}
+
+function inTurns(urls: readonly string[]): () => string {
+  let turn = 0;
+  return () => urls[turn++ % urls.length] as string;
 }

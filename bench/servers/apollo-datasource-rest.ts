@@ -2,7 +2,7 @@ import { RESTDataSource } from '@apollo/datasource-rest';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 
-import { announce } from './listen.ts';
+import { announce, cacheTtlSeconds } from './listen.ts';
 import {
   HEADERS,
   type OtaTask,
@@ -14,11 +14,16 @@ import {
 } from './onenet.ts';
 import { type Context, createContext, createSchema } from './schema.ts';
 
+/** OneNET says nothing of how long an answer may be kept. */
+const ttl = cacheTtlSeconds();
+const CACHE = ttl === undefined ? {} : { cacheOptions: { ttl } };
+
 class OneNet extends RESTDataSource {
   override baseURL = upstreamOrigin();
 
   async fetchOtaTask(deviceId: string, type: OtaTaskType): Promise<OtaTask> {
-    return toOtaTask(await this.get<TaskingAnswer>(taskingPath(deviceId, type), { headers: HEADERS }));
+    const path = taskingPath(deviceId, type);
+    return toOtaTask(await this.get<TaskingAnswer>(path, { headers: HEADERS, ...CACHE }));
   }
 }
 

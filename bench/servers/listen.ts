@@ -6,6 +6,12 @@ export function announce(url: string): void {
   console.log(`listening at ${url}`);
 }
 
+/** How long tasks are to be kept between requests, where they are. */
+export function cacheTtlSeconds(): number | undefined {
+  const seconds = process.env['CACHE_TTL_SECONDS'];
+  return seconds === undefined ? undefined : Number(seconds);
+}
+
 /** Listens on a free port. */
 export function listen(server: Server): void {
   server.listen(0, '127.0.0.1', () => {

@@ -1,42 +1,15 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 
 import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { post, startOnce, type Until } from '../service.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
-/** What `npm run demo` runs; resolves once it has said all. */
-async function startDemo(until: Until = onTestFinished) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'demo/main.ts'], {
-    cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const exited = once(child, 'close').then(([code]) => code as number | null);
-  until(async () => {
-    child.kill('SIGKILL');
-    await exited;
-  });
-  let output = '';
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.includes('Ctrl-C')) resolve();
-    });
-    void exited.then(() => reject(new Error(`the demo ended: ${output}`)));
-  });
-  const address = (what: string): string => new RegExp(`${what}\\s+(http://\\S+)`).exec(output)?.[1] ?? '';
-  return { child, exited, output, gateway: address('The supergraph'), subgraph: address('The OTA subgraph') };
-}
+import { post, startOnce } from '../service.ts';
+import { startDemo } from './start-demo.ts';
 
 describe('the demo', () => {
-  const running = startOnce(startDemo);
+  const running = startOnce((until) => startDemo({ until }));
 
   it('answers its query through the gateway, and a download has the size and MD5 that were announced', async () => {
     const demo = running();

@@ -1,6 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { Deployment } from 'kubernetes-models/apps/v1';
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2';
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { Service } from 'kubernetes-models/v1';
@@ -13,9 +16,10 @@ import { type Environment, launch, post, startOnce } from '../service.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 
-const KINDS = [Deployment, Service, PodDisruptionBudget, NetworkPolicy];
+const KINDS = [Deployment, Service, PodDisruptionBudget, NetworkPolicy, HorizontalPodAutoscaler];
 
-const manifests = parseAllDocuments(read('operate/kubernetes.yaml')).map((document) => {
+const FILES = ['operate/kubernetes.yaml', 'operate/kubernetes-hpa.yaml'];
+const manifests = FILES.flatMap((file) => parseAllDocuments(read(file))).map((document) => {
   expect(document.errors).toEqual([]);
   return document.toJS();
 });
@@ -29,18 +33,28 @@ const [port] = container.ports;
 interface Variable {
   readonly name: string;
   readonly value?: string;
-  readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+  readonly valueFrom?: {
+    readonly secretKeyRef: { readonly name: string; readonly key: string; readonly optional?: boolean };
+  };
 }
 const variables = container.env as readonly Variable[];
 const secrets = variables.filter(({ value }) => value === undefined);
 
+const plain: Environment = Object.fromEntries(
+  variables.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])),
+);
 /** The environment of the container, with what the Secret could hold. */
 const environment: Environment = {
-  ...Object.fromEntries(variables.map(({ name, value }) => [name, value ?? ''])),
+  ...plain,
   ONENET_PRODUCT_ID: 'product',
   ONENET_ACCESS_KEY: 'YWNjZXNz',
   ROUTER_SECRET: 'a-secret-of-the-router',
 };
+
+/** The other choice of credentials. */
+const NO_PRODUCT = { ONENET_PRODUCT_ID: undefined, ONENET_ACCESS_KEY: undefined };
+const PRODUCTS_FILE = join(mkdtempSync(join(tmpdir(), 'products-')), 'products.json');
+writeFileSync(PRODUCTS_FILE, '{"product":"YWNjZXNz"}');
 
 /** The fields that are read of a value, and those that are there, as paths. */
 function observe(
@@ -129,6 +143,31 @@ describe('the manifests', () => {
     expect(ofKind('NetworkPolicy').spec.egress[0].ports).toContainEqual({ port: 443 });
   });
 
+  it('let the service out to Redis, at the port of the address in the documentation', () => {
+    const [, redisUrl = ''] = /REDIS_URL=(redis:\S+?)`/.exec(read('docs/operations.md')) ?? [];
+    const { to, ports } = ofKind('NetworkPolicy').spec.egress[1];
+    expect(to).toEqual([{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'redis' } } }]);
+    expect(ports).toEqual([{ port: Number(new URL(redisUrl).port) }]);
+  });
+
+  it('mount the products file as a folder, so that a change of the Secret arrives', () => {
+    const [mount] = container.volumeMounts;
+    expect(mount).toEqual({ name: 'products', mountPath: '/etc/onenet-ota', readOnly: true });
+    const { secret } = pod.spec.volumes.find(({ name }: { name: string }) => name === mount.name);
+    expect(secret.optional).toBe(true);
+    expect(read('docs/operations.md')).toContain(`ONENET_PRODUCTS_FILE=${mount.mountPath}/products.json`);
+    expect(read('operate/kubernetes.yaml')).toContain(`${secret.secretName} --from-file=products.json`);
+  });
+
+  it('scale by CPU alone, within what one event loop can use, and never below what is deployed', () => {
+    const { scaleTargetRef, metrics, minReplicas } = ofKind('HorizontalPodAutoscaler').spec;
+    const { apiVersion, kind, metadata } = deployment;
+    expect(scaleTargetRef).toEqual({ apiVersion, kind, name: metadata.name });
+    expect(minReplicas).toBeGreaterThanOrEqual(deployment.spec.replicas);
+    const target = { type: 'AverageValue', averageValue: expect.stringMatching(/^[1-9]\d{2}m$/) };
+    expect(metrics).toEqual([{ type: 'Resource', resource: { name: 'cpu', target } }]);
+  });
+
   it('grant the pod nothing that it does not need', () => {
     expect(pod.spec).toMatchObject({
       automountServiceAccountToken: false,
@@ -143,8 +182,24 @@ describe('the manifests', () => {
 });
 
 describe('the environment of the container', () => {
-  it('is a configuration without fault', () => {
-    expect(() => readConfig(environment)).not.toThrow();
+  it.each([
+    ['one product', {}],
+    ['Redis', { REDIS_URL: 'redis://:password@redis:6379' }],
+    ['several products', { ...NO_PRODUCT, ONENET_PRODUCTS_FILE: PRODUCTS_FILE }],
+  ])('is a configuration without fault, whatever the Secret decides: %s', (_, secret) => {
+    expect(() => readConfig({ ...environment, ...secret })).not.toThrow();
+    const names = new Set(secrets.map(({ name }) => name));
+    for (const name of Object.keys(secret)) expect(names).toContain(name);
+  });
+
+  it('may be completed by a ConfigMap', () => {
+    expect(container.envFrom).toEqual([{ configMapRef: { name: 'onenet-ota', optional: true } }]);
+    const literals = [...read('operate/kubernetes.yaml').matchAll(/--from-literal=(\w+)=(\S+)/g)];
+    const settings = Object.fromEntries(literals.map(([, name, value]) => [name, value]));
+    expect(readConfig({ ...environment, ...settings })).toMatchObject({
+      cacheTtlMs: 10_000,
+      callsPerSecond: 300,
+    });
   });
 
   it('has only variables that the service reads', () => {
@@ -155,11 +210,15 @@ describe('the environment of the container', () => {
   it('takes what is secret from the Secret, each under the name of its variable', () => {
     expect(secrets.map(({ name }) => name).toSorted()).toEqual([
       'ONENET_ACCESS_KEY',
+      'ONENET_PRODUCTS_FILE',
       'ONENET_PRODUCT_ID',
+      'REDIS_URL',
       'ROUTER_SECRET',
     ]);
     for (const { name, valueFrom } of secrets) {
-      expect(valueFrom?.secretKeyRef).toEqual({ name: 'onenet-ota', key: name });
+      expect(valueFrom?.secretKeyRef).toMatchObject({ name: 'onenet-ota', key: name });
+      // A pod without the router's secret must not even start; of the others the service itself says what is missing.
+      expect(valueFrom?.secretKeyRef.optional).toBe(name === 'ROUTER_SECRET' ? undefined : true);
     }
     expect(ofKind('Secret')).toBeUndefined();
   });
