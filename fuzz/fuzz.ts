@@ -86,7 +86,11 @@ export async function fuzz({ seed, enough, log }: FuzzOptions): Promise<Report> 
     ];
     const text = [
       `${requests} requests, seed ${seed}`,
-      `memory: at most ${toMB(oneByOne)} MB, ${toMB(rssBytes)} MB with ${AT_ONCE} of the worst at once, of which ${crowds.map(({ answered, probeMs }) => `${answered} were answered and probes waited ${probeMs.toFixed(0)} ms`).join('; ')}`,
+      `memory: at most ${toMB(oneByOne)} MB for one request after the other, ${toMB(rssBytes)} MB with ${AT_ONCE} at once:`,
+      ...crowds.map(
+        ({ answered, refused, cut, probeMs }) =>
+          `  ${answered} answered, ${refused} refused, ${cut} cut off; probes waited ${probeMs.toFixed(0)} ms at most`,
+      ),
       'ms of CPU per 10 KB of decoded body, beside the devices:',
       ...worst.cpuMsPer10KB.map((each) => `  ${each.cpuMsPer10KB.toFixed(1).padStart(7)}  ${tell(each)}`),
       'bytes answered per byte sent:',

@@ -23,6 +23,13 @@ export interface Measurement {
   readonly calls: number;
 }
 
+interface Crowd {
+  readonly answered: number;
+  readonly refused: number;
+  readonly cut: number;
+  readonly probeMs: number;
+}
+
 export interface Target {
   readonly service: RunningServer;
   /** Sends a request and waits for the whole answer. */
@@ -31,12 +38,9 @@ export interface Target {
    * Sends a request over many connections at once. The service may refuse some, or cut off readers that are too slow for
    * so many.
    *
-   * @returns How many were answered whole with 200, and the longest that a probe waited meanwhile, milliseconds.
+   * @returns How many were answered, were refused with 503 and were cut off, and the longest that a probe waited meanwhile.
    */
-  crowd(
-    request: Pick<Request, 'headers' | 'body'>,
-    count: number,
-  ): Promise<{ readonly answered: number; readonly probeMs: number }>;
+  crowd(request: Pick<Request, 'headers' | 'body'>, count: number): Promise<Crowd>;
   /** Lines of the log that tell of a fault of the program. */
   readonly faults: readonly string[];
   stop(): Promise<void>;
@@ -105,10 +109,10 @@ export async function startTarget(environment: NodeJS.ProcessEnv = {}): Promise<
       let probeMs = 0;
       while (!state.over) probeMs = Math.max(probeMs, await probe(client));
       await pool.destroy();
-      const answered = (await answers).filter(
-        (each) => each.status === 'fulfilled' && each.value.status === 200,
-      );
-      return { answered: answered.length, probeMs };
+      const statuses = (await answers).map((each) => (each.status === 'fulfilled' ? each.value.status : 0));
+      const refused = statuses.filter((status) => status === SHED).length;
+      const cut = statuses.filter((status) => status === 0).length;
+      return { answered: count - refused - cut, refused, cut, probeMs };
     },
     async stop() {
       await client.destroy();
