@@ -6,6 +6,7 @@ import type { Credentials } from '../config/credentials.ts';
 const CENSOR = '[redacted]';
 /** What a minted token is signed with, wherever it stands. */
 const SIGNATURE = /(sign(?:=|%3D))[^"&\s\\]+/g;
+const MIN_PASSWORD_LENGTH = 8;
 
 /**
  * Logs one JSON object a line. No line is meant to hold a secret; an error from elsewhere might, so each line is searched
@@ -23,8 +24,14 @@ export function createLogger(config: Config, destination?: DestinationStream): L
 
 /** As they stand in JSON. Read for each line, since the keys of products may change. */
 function secretsOf({ credentials, routerSecret, redisUrl }: Config): string[] {
-  const secrets = [...keysOf(credentials), routerSecret ?? '', redisUrl && new URL(redisUrl).password];
+  const secrets = [...keysOf(credentials), routerSecret, ...passwordsOf(redisUrl)];
   return secrets.flatMap((secret) => (secret ? JSON.stringify(secret).slice(1, -1) : []));
+}
+
+/** As the address has it, and as Redis gets it. A short one would be found in words and in numbers, too. */
+function passwordsOf(redisUrl: string | undefined): string[] {
+  const { password = '' } = redisUrl === undefined ? {} : new URL(redisUrl);
+  return password.length < MIN_PASSWORD_LENGTH ? [] : [password, decodeURIComponent(password)];
 }
 
 function keysOf(credentials: Credentials): Iterable<string> {
