@@ -9,6 +9,7 @@ import { OneNetError } from '../src/onenet-error.ts';
 import { byCause, FAILURES } from './failures.ts';
 import { faultByName } from './fault-by-name.ts';
 import { askEntities, CREDENTIALS, devices, type LogLine, type Service, startBoth } from './service.ts';
+import { PRODUCTS, startProductsFile } from './start-products.ts';
 
 const FIELD = 'otaTask(type: FOTA) { size }';
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -191,12 +192,17 @@ describe('a secret', () => {
     ['the signature of a minted token', minted],
     ['the same, encoded once more', encodeURIComponent(minted)],
     ["the router's", 'the-secret-of-the-router'],
+    ["Redis' password, as the address has it", 'pa%24%24word'],
+    ["Redis' password, as Redis gets it", 'pa$$word'],
+    ["a product's key in a file", PRODUCTS.p2],
   ])('is in no line, whatever is logged: %s', (_, secret) => {
     const lines: string[] = [];
     const config = readConfig({
-      ONENET_PRODUCT_ID: 'p1',
-      ONENET_ACCESS_KEY: KEY,
+      ...(secret === PRODUCTS.p2
+        ? { ONENET_PRODUCTS_FILE: startProductsFile() }
+        : { ONENET_PRODUCT_ID: 'p1', ONENET_ACCESS_KEY: KEY }),
       ROUTER_SECRET: 'the-secret-of-the-router',
+      REDIS_URL: 'redis://:pa%24%24word@127.0.0.1',
     });
     const logger = createLogger(config, { write: (line) => lines.push(line) });
     logger.error(
@@ -208,6 +214,13 @@ describe('a secret', () => {
     expect(line).not.toContain(hidden);
     expect(line).toContain('[redacted]');
     expect(JSON.parse(line)).toMatchObject({ level: 50, err: { type: 'Error' } });
+  });
+
+  it('of Redis that is a digit leaves lines that can be read', () => {
+    const lines: string[] = [];
+    const config = readConfig({ ONENET_AUTHORIZATION: TOKEN, REDIS_URL: 'redis://:1@127.0.0.1' });
+    createLogger(config, { write: (line) => lines.push(line) }).error('got 1');
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 50, msg: 'got 1' });
   });
 
   it('is in no line where it is a ready token, as JSON writes it', () => {

@@ -6,6 +6,7 @@ import type { Credentials } from '../config/credentials.ts';
 const CENSOR = '[redacted]';
 /** What a minted token is signed with, wherever it stands. */
 const SIGNATURE = /(sign(?:=|%3D))[^"&\s\\]+/g;
+const MIN_PASSWORD_LENGTH = 8;
 
 /**
  * Logs one JSON object a line. No line is meant to hold a secret; an error from elsewhere might, so each line is searched
@@ -21,19 +22,16 @@ export function createLogger(config: Config, destination?: DestinationStream): L
   return pino({ level: config.logLevel, hooks: { streamWrite: redact } }, destination ?? pino.destination(1));
 }
 
-/** What is shorter could be a part of anything. */
-const SHORTEST_SECRET = 8;
-
 /** As they stand in JSON. Read for each line, since the keys of products may change. */
-function secretsOf({ credentials, routerSecret = '', redisUrl }: Config): string[] {
-  const secrets = [...keysOf(credentials), routerSecret];
-  if (redisUrl !== undefined) {
-    const { password } = new URL(redisUrl);
-    secrets.push(password, decodeURIComponent(password));
-  }
-  return secrets
-    .filter((secret) => secret.length >= SHORTEST_SECRET)
-    .map((secret) => JSON.stringify(secret).slice(1, -1));
+function secretsOf({ credentials, routerSecret, redisUrl }: Config): string[] {
+  const secrets = [...keysOf(credentials), routerSecret, ...passwordsOf(redisUrl)];
+  return secrets.flatMap((secret) => (secret ? JSON.stringify(secret).slice(1, -1) : []));
+}
+
+/** As the address has it, and as Redis gets it. A short one would be found in words and in numbers, too. */
+function passwordsOf(redisUrl: string | undefined): string[] {
+  const { password = '' } = redisUrl === undefined ? {} : new URL(redisUrl);
+  return password.length < MIN_PASSWORD_LENGTH ? [] : [password, decodeURIComponent(password)];
 }
 
 function keysOf(credentials: Credentials): Iterable<string> {

@@ -275,6 +275,7 @@ describe('a products file that changes while the service runs', { timeout: 30_00
     expect(await targetOf(service, 'p1')).toBe('p1');
     writeFileSync(path, JSON.stringify({ p2: PRODUCTS.p2 }));
     await until(async () => (await targetOf(service, 'p1')) === 'BAD_USER_INPUT');
+    await until(() => about(service.log).length >= 2);
     expect(about(service.log).map(({ msg, products }) => [msg, products])).toEqual([
       ['products file changed', 2],
       ['products file changed', 1],
@@ -297,6 +298,7 @@ describe('a products file that changes while the service runs', { timeout: 30_00
     mount('..2', PRODUCTS);
     rmSync(join(directory, '..1'), { recursive: true });
     await until(async () => (await targetOf(service, 'p2')) === 'p2');
+    await until(() => about(service.log).length > 0);
     expect(about(service.log).map(({ msg }) => msg)).toEqual(['products file changed']);
   });
 
