@@ -1,24 +1,24 @@
 import { isDeviceId } from '../ota-task.ts';
 
-/** A device as another subgraph knows it: all that we need of it is its id and, where there are several, its product. */
+/** A device as the router refers to it: its id and, in a deployment with several products, its product. */
 export interface DeviceReference {
   readonly id: string;
-  /** Undefined where there is only one product; null where this device's is not known. */
+  /** Undefined if the deployment has only one product; null if this device's product is unknown. */
   readonly productId: string | null | undefined;
 }
 
-/** A representation, and what was read from it. */
+/** A representation together with the reference that was read from it. */
 export interface DeviceModel {
   readonly id: string;
   readonly reference: DeviceReference;
 }
 
-/** Reads the device that a representation refers to; `_Any` lets any JSON through, so nothing is taken on trust. */
+/** Reads the device that a representation refers to. `_Any` accepts any JSON, so every part of it is checked. */
 export type ReadReference = (representation: unknown) => DeviceReference | undefined;
 
 /**
- * @param productField The field of a device that tells its product; undefined where there is only one product.
- * @param isProduct Whether there are credentials for a product, at the moment.
+ * @param productField The device field that holds its product; undefined if there is only one product.
+ * @param isProduct Whether credentials for a product are configured at the moment.
  */
 export function createReferenceReader(
   productField: string | undefined,
@@ -35,7 +35,9 @@ export function createReferenceReader(
   };
 }
 
-/** Equal for equal devices and for no others: no id holds a space. */
+/**
+ * Identifies a device within a request. The id is unique because neither a device id nor a product id contains a space.
+ */
 export function referenceId({ id, productId }: DeviceReference): string {
   return productId === undefined ? id : `${productId ?? ''} ${id}`;
 }

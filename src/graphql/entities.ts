@@ -5,8 +5,8 @@ import type { DeviceModel } from './device-reference.ts';
 import { graphQLError } from './error-map.ts';
 
 /**
- * Resolves `Query._entities` in place of `@apollo/subgraph`'s own resolver, in which one bad representation nulls the
- * whole batch. Here each stands for itself: an error in the list is the error of its entity alone.
+ * Resolves `Query._entities` in place of the resolver of `@apollo/subgraph`, in which one bad representation nulls the
+ * whole list. Here an invalid representation becomes an error of its own entity only.
  */
 export const resolveEntities: GraphQLFieldResolver<
   unknown,
@@ -15,7 +15,7 @@ export const resolveEntities: GraphQLFieldResolver<
 > = (_, { representations }, { admission, readReference }, { fieldNodes }) =>
   representations.map((representation) => {
     const reference = admission.pairs && readReference(representation);
-    // With what else it has: its product, too, may be asked for.
+    // The representation's other fields are kept, because the operation may select its product.
     if (reference !== undefined)
       return { ...(representation as object), id: reference.id, reference } satisfies DeviceModel;
     return admission.errorsLeft-- > 0 ? graphQLError(admission.fault, fieldNodes) : null;

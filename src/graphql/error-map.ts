@@ -30,7 +30,7 @@ const MESSAGES = {
 
 type ErrorCode = keyof typeof MESSAGES;
 
-/** Every code that an error of an operation carries, Apollo Server's own for a malformed one included. */
+/** Every code that an operation's errors can have, including Apollo Server's codes for malformed requests. */
 export const ERROR_CODES: readonly string[] = [
   ...Object.keys(MESSAGES),
   'GRAPHQL_PARSE_FAILED',
@@ -39,7 +39,7 @@ export const ERROR_CODES: readonly string[] = [
   'BAD_REQUEST',
 ];
 
-/** What an error says, wherever in an answer it stands. */
+/** An error without its place in the answer. */
 export interface Fault {
   readonly message: string;
   readonly extensions: {
@@ -49,7 +49,7 @@ export interface Fault {
     readonly deviceId?: string;
     readonly otaType?: OtaTaskType;
   };
-  /** What is masked by it, to be logged. */
+  /** The internal error that this one masks, for the log. */
   readonly cause?: Error;
 }
 
@@ -73,25 +73,28 @@ function fault(code: ErrorCode, details: Details = {}): Fault {
   };
 }
 
-/** For a representation that cannot be a device. */
+/** The representation does not refer to a valid device. */
 export const BAD_USER_INPUT = fault('BAD_USER_INPUT');
 
-/** For a field of a device whose product is not among those that there are credentials for. */
+/** The field's device belongs to a product without configured credentials. */
 export function unknownProduct(key: DeviceTaskKey): Fault {
   return fault('BAD_USER_INPUT', { key });
 }
 
 export const OPERATION_TOO_LARGE = fault('OPERATION_TOO_LARGE');
 
-/** What clients wrote wrong is quoted to them, but not at any length. */
+/** Messages quote the client's mistake, up to this many characters. */
 export const MAX_MESSAGE_LENGTH = 500;
 
-/** For values of arguments that graphql-js does not accept. */
+/** graphql-js rejected the value of an argument. */
 export function badArgument({ message }: Pick<GraphQLError, 'message'>): Fault {
   return fault('BAD_USER_INPUT', { message: message.slice(0, MAX_MESSAGE_LENGTH) });
 }
 
-/** What a field makes of an outcome, unless it is one to answer: having no task is an error on `otaTask` alone. */
+/**
+ * The error that an outcome causes on a field, if any: a missing task is an error on `otaTask` and data on
+ * `otaTaskResult`.
+ */
 export function faultOf(
   field: string,
   outcome: OtaTaskOutcome | Error,
@@ -112,8 +115,8 @@ function loadFailed(error: Error, key: DeviceTaskKey): Fault {
 }
 
 /**
- * For graphql-js to place in an answer. One node is enough: it would point at each of those that were merged, and Apollo's
- * federated trace repeats them all.
+ * Makes the error that graphql-js places in the answer. It gets one node only: with several, graphql-js would list the
+ * location of each merged node, and Apollo's federated trace would repeat them all.
  */
 export function graphQLError(
   { message, extensions, cause }: Fault,
@@ -122,14 +125,17 @@ export function graphQLError(
   return new GraphQLError(message, { nodes: node ?? null, extensions, originalError: cause });
 }
 
-/** Is told of an error that was not made here and is not the client's own mistake. */
+/** Receives each error that is neither one of ours nor the client's mistake. */
 export type ReportUnforeseen = (
   cause: unknown,
   path: readonly (string | number)[] | undefined,
   scope: RequestScope,
 ) => void;
 
-/** What graphql-js says of a value that the client sent points at the document, as ours does, and has no code. */
+/**
+ * graphql-js reports an invalid value from the client as an error with nodes, without a cause and without a code. Our
+ * own errors have nodes too, but always a code.
+ */
 function isClientsMistake(error: unknown): boolean {
   const cause = unwrapResolverError(error);
   return (
@@ -141,8 +147,8 @@ function isClientsMistake(error: unknown): boolean {
 }
 
 /**
- * The last gate that every error of graphql-js' way passes: it lets through what was made here and what says that the
- * client sent a wrong value, and masks the rest.
+ * Formats every error of an operation that graphql-js executes: our own errors and those about the client's values
+ * pass, all others are masked.
  */
 export function formatError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   const { message, path, extensions } = formatted;
@@ -161,7 +167,7 @@ function isUnforeseen({ extensions }: Pick<GraphQLFormattedError, 'extensions'>)
   return extensions?.['code'] === undefined || extensions['code'] === 'INTERNAL_SERVER_ERROR';
 }
 
-/** Reports those of an operation's errors that `formatError` masks. */
+/** Reports the errors that `formatError` masks. */
 export function reportUnforeseen(
   errors: readonly GraphQLError[],
   scope: RequestScope,

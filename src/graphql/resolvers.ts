@@ -24,7 +24,7 @@ export const resolvers: Resolvers = {
   OtaTaskResult: { __resolveType: (outcome) => (isAbsent(outcome) ? 'OtaTaskAbsent' : 'OtaTask') },
 };
 
-/** Completes a field, and with it its span. */
+/** Resolves a task field and ends its span. */
 async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   name: Name,
   { id: deviceId, productId }: DeviceReference,
@@ -35,7 +35,7 @@ async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   if (productId === null) throw graphQLError(unknownProduct({ deviceId, type }), fieldNodes);
   const key = { deviceId, productId, type };
   const endSpan = scope.trace?.field(name, key);
-  // Whoever resolves devices has admitted the operation, and with it this pair.
+  // Devices are resolved only in an admitted operation, so the pair has been collected.
   const request = admission.pairs?.get(pairId(key)) as OtaTaskRequest;
   const outcome = await loader.load(request).catch((error: unknown) => error as Error);
   const fault = faultOf(name, outcome, key);
