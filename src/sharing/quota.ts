@@ -1,17 +1,17 @@
 import type { TakeTurn } from '../ask-ota-tasks.ts';
 
-/** How late calls may be for their turns without losing them: timers and the event loop are. */
+/** How far calls may catch up after a delay of timers or the event loop, instead of losing their turns. */
 const CATCH_UP_MS = 50;
 
 /**
- * Spreads calls evenly over time, as the generic cell rate algorithm does: no second has more than a tenth above the
- * quota.
+ * Spreads calls evenly over time with the generic cell rate algorithm, so that no second has more than a tenth above
+ * the quota.
  *
- * @param now Milliseconds, from a clock that only moves forward.
+ * @param now Milliseconds, from a monotonic clock.
  */
 export function createQuota(callsPerSecond: number, now: () => number): TakeTurn {
   const intervalMs = 1000 / callsPerSecond;
-  // Calls that are rare are never late by much of a turn; and with this much, three a second would be four.
+  // At low rates a delay is small compared with a turn, and catching up would make four calls a second out of three.
   const catchUpMs = intervalMs < CATCH_UP_MS ? CATCH_UP_MS : 0;
   const wake = createWake();
   let dueMs = -Infinity;
@@ -28,7 +28,7 @@ export function createQuota(callsPerSecond: number, now: () => number): TakeTurn
   };
 }
 
-/** Has the last of those who want to be called back called back, once, after so many milliseconds. */
+/** Creates a timer that calls the most recent `retry` once. Each use replaces the one before. */
 export function createWake(): (ms: number, retry: () => void) => void {
   let timer: NodeJS.Timeout | undefined;
   return (ms, retry) => {
