@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-/** A product whose access key signs the tokens, or one ready token. */
+/** A product whose access key signs the tokens, or one static token. */
 export type Credentials =
   { readonly productId: string; readonly accessKey: string } | { readonly token: string };
 
@@ -12,11 +12,12 @@ const PERCENT_ENCODED = /^(?:[\w.~-]|%[\da-f]{2})+$/i;
 type TokenFields = Record<(typeof FIELDS)[number], string>;
 
 /**
- * Makes the check that OneNET does on the `Authorization` header. It shares no code with the client that mints the
- * tokens, so that a fault in one is not repeated in the other.
+ * Creates OneNET's check of the `Authorization` header. It shares no code with the client that mints the tokens, so
+ * that an error in one is not repeated in the other.
  *
- * @param credentials absent: any non-empty header will do.
- * @returns a function of the header and the time (ms) that says why the header is refused, `undefined` if it is good.
+ * @param credentials If absent, any non-empty header is accepted.
+ * @returns A function of the header and the time in milliseconds: the reason for a rejection, or `undefined` if the
+ * header is valid.
  */
 export function createAuthorizationCheck(
   credentials?: Credentials,
@@ -37,12 +38,15 @@ export function createAuthorizationCheck(
       .update([et, method, res, version].join('\n'))
       .digest('base64');
     if (sign !== expected) return 'signature does not match';
-    // After the signature: only the owner of the key is told that it came too late.
+    // Checked after the signature, so that only the owner of the key learns that its token has expired.
     return Number(et) * 1000 > nowMs ? undefined : 'token has expired';
   };
 }
 
-/** Strict on purpose: a value sent without percent-encoding, such as a bare `+` or `/`, makes the token malformed. */
+/**
+ * Strict on purpose: a value that is not percent-encoded, such as one with a bare `+` or `/`, makes the token
+ * malformed.
+ */
 function parseToken(header: string): TokenFields | undefined {
   const fields = new Map<string, string>();
   const pairs = header.split('&');
