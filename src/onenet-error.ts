@@ -1,23 +1,23 @@
-/** What an attempt says of OneNET's health; nothing, where somebody else may be to blame. */
+/** What an attempt says about OneNET's health; `nothing` if OneNET may not be to blame. */
 export type Verdict = 'success' | 'failure' | 'nothing';
 
 interface Consequences {
   /** The contract's `extensions.code`. */
   readonly code: string;
-  /** Whether clients are told that they may try again. */
+  /** Whether clients are told that they may retry. */
   readonly retryable: boolean;
-  /** Whether this service tries again itself; after 429 only at the time that OneNET names. */
+  /** Whether this service retries by itself; after 429, only at the time that OneNET names. */
   readonly retried: boolean | 'at-its-time';
-  /** For the circuit. */
+  /** What it counts as for the circuit. */
   readonly verdict: Verdict;
-  /** Whether it tells more than something about the device, or than that nobody made the call. */
+  /** Whether it is logged: not if it only concerns the device, or if no call was made. */
   readonly logged: boolean;
 }
 
-/** Why a call brought no outcome, and all that follows from it. */
+/** The reasons why a call has no outcome, and the consequences of each. */
 // prettier-ignore -- a table
 const CONSEQUENCES = {
-  // OneNET said no: an errno in a readable answer, or an HTTP status that refuses.
+  // OneNET declined: an errno in a readable answer, or an HTTP status.
   'invalid-type': {
     code: 'OTA_INVALID_TYPE',
     retryable: false,
@@ -83,9 +83,9 @@ const CONSEQUENCES = {
     logged: true,
   },
   timeout: { code: 'ONENET_TIMEOUT', retryable: true, retried: false, verdict: 'failure', logged: true },
-  // The same, noticed so late that this process may have caused it.
+  // A timeout that was noticed so late that this process may have caused it.
   stalled: { code: 'ONENET_TIMEOUT', retryable: true, retried: false, verdict: 'nothing', logged: true },
-  // OneNET was not asked, or whoever asked has left.
+  // OneNET was not asked, or the client has disconnected.
   'queue-full': {
     code: 'ONENET_UNAVAILABLE',
     retryable: true,
@@ -114,7 +114,7 @@ const CONSEQUENCES = {
     verdict: 'nothing',
     logged: false,
   },
-  // OneNET's answer is not the documented one, and the next would be no better.
+  // OneNET's answer does not match its documentation, so a retry would not help.
   'bad-response': {
     code: 'ONENET_BAD_RESPONSE',
     retryable: false,
@@ -128,15 +128,15 @@ export type OneNetErrorReason = keyof typeof CONSEQUENCES;
 export type OneNetErrorCode = (typeof CONSEQUENCES)[OneNetErrorReason]['code'];
 
 interface Details {
-  /** The number that OneNET sent, where it sent one. */
+  /** The errno, if OneNET sent one. */
   readonly errno?: number;
-  /** Milliseconds after which OneNET may be asked again, where it named a time. */
+  /** Milliseconds after which OneNET may be asked again, if it named a time. */
   readonly retryAfterMs?: number | undefined;
-  /** For the log: what was wrong with an answer, in our words, never in upstream's. */
+  /** For the log: what was wrong with an answer, in our own words and never in OneNET's. */
   readonly detail?: string;
 }
 
-/** A call to OneNET that brought no outcome. */
+/** A call to OneNET without an outcome. */
 export class OneNetError extends Error {
   override readonly name = 'OneNetError';
   readonly reason: OneNetErrorReason;
@@ -157,7 +157,7 @@ export class OneNetError extends Error {
   }
 }
 
-/** For an answer that is not the documented one. */
+/** Makes the error for an answer that does not match OneNET's documentation. */
 export function badResponse(detail: string): OneNetError {
   return new OneNetError('bad-response', { detail });
 }
