@@ -31,12 +31,12 @@ const OTA_TASK_RESULT_QUERY = `{
 }`;
 
 export interface Demo {
-  /** Where everything is and what to try. */
+  /** The addresses of all services, and what to try. */
   readonly announcement: string;
   close(): Promise<void>;
 }
 
-/** Starts a OneNET, the subgraph in front of it, a devices subgraph and a gateway over both. */
+/** Starts a simulated OneNET, the subgraph in front of it, a devices subgraph, and a gateway over both. */
 export async function startDemo(): Promise<Demo> {
   const fleet = createDemoFleet({ seed: 'demo' });
   const onenet = await createSimulator({
@@ -108,7 +108,7 @@ async function listen(server: Server, port: number): Promise<string> {
   return `http://${HOST}:${(server.address() as AddressInfo).port}/graphql`;
 }
 
-/** The port itself where it is free, else 0, which picks a free one. */
+/** Returns the port if it is free, else 0, which picks a free one. */
 async function preferablyPort(port: number): Promise<number> {
   const probe = createServer();
   try {

@@ -13,8 +13,8 @@ export interface Subgraph {
 }
 
 /**
- * A gateway over the composed subgraphs, not yet listening: Hive Gateway's engine behind GraphQL Yoga. A browser gets a
- * GraphiQL that is served from here.
+ * Creates a gateway over the composed subgraphs, not listening yet: Hive Gateway's engine in GraphQL Yoga. In a browser
+ * it shows GraphiQL, served locally.
  *
  * @throws Error that names what does not compose.
  */
@@ -30,7 +30,7 @@ export function createGatewayServer(subgraphs: readonly Subgraph[], defaultQuery
   const { supergraphSdl } = composed;
   const yoga = createYoga({
     schema: getStitchedSchemaFromSupergraphSdl({ supergraphSdl }),
-    // What a subgraph says of an error is meant for clients.
+    // A subgraph's error messages are meant for clients.
     maskedErrors: false,
     logging: false,
     landingPage: false,

@@ -7,7 +7,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 try {
-  // Only now: an older Node might fail on what is imported before it could be told why.
+  // Imported only after the check, because an older Node might fail on the import before it could report the reason.
   const { startDemo } = await import('./demo.ts');
   const demo = await startDemo();
   const stop = (): void => void demo.close().then(() => process.exit(0));
