@@ -129,7 +129,7 @@ describe('the answer to a batch', () => {
       101,
     ],
     ['no representation', 'otaTask(type: FOTA) { size }', 0],
-  ])('is the one that graphql-js gives: %s', async (_, selection, count) => {
+  ])('equals the answer of graphql-js: %s', async (_, selection, count) => {
     const service = await start();
     const query = `query ($r: [_Any!]!) { _entities(representations: $r) { ... on Device { ${selection} } } }`;
     const r = Array.from({ length: count }, (_unused, i) => ({ __typename: 'Device', id: `x${i}0` }));
@@ -153,7 +153,7 @@ describe('the answer to a batch', () => {
       'an operation without entities',
       '__typename a: __typename @skip(if: true) b: _entities(representations: $r) @skip(if: true) { __typename }',
     ],
-  ])('is the one that graphql-js gives: %s', async (_, selection) => {
+  ])('equals the answer of graphql-js: %s', async (_, selection) => {
     const service = await start();
     await expectEqual(service, `query ($r: [_Any!]!) { ${selection} }`, { r: REPRESENTATIONS });
   });
