@@ -17,7 +17,7 @@ describe('the time in Retry-After', () => {
   });
 
   it.each([undefined, '', '-1', '1.5', '1e3', ' 5', 'soon', 'Soon 5', 'Tomorrow, 5', '2026-01-01T00:00:30Z'])(
-    'is no time: %s',
+    'is not a valid time: %s',
     (value) => {
       expect(parseRetryAfter(value, NOW)).toBeUndefined();
     },

@@ -7,7 +7,7 @@ const now = (): number => performance.now();
 
 describe('a quota', () => {
   it.each([3, 10, 25, 100, 1000, 20_000])(
-    'of %i calls a second is kept in any second, and used',
+    'of %i calls a second is respected in every second, and used up',
     { timeout: 20_000 },
     async (callsPerSecond) => {
       const seconds = 3;
@@ -18,7 +18,7 @@ describe('a quota', () => {
     },
   );
 
-  it('gives the first turn at once, also after a pause, and no burst', async () => {
+  it('grants the first turn at once, even after a pause, and no burst', async () => {
     let nowMs = 0;
     const takeTurn = createQuota(10, () => nowMs);
     const take = (): boolean => takeTurn(1, () => undefined);
@@ -28,7 +28,7 @@ describe('a quota', () => {
     }
   });
 
-  it('calls back the last who had no turn, once there is one', async () => {
+  it('calls back the last caller that had no turn, when there is one', async () => {
     const takeTurn = createQuota(20, now);
     takeTurn(1, () => undefined);
     await new Promise<void>((resolve) => {

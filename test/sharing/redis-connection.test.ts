@@ -7,7 +7,7 @@ import { available, fota, startChain, startConnection, startOneNet } from './sta
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 const LATENCY_MS = 10;
-/** 50 for the command, and what a busy machine adds. */
+/** 50 ms for the command, plus a margin for a busy machine. */
 const MOST_DELAY_MS = 150;
 const BACK_WITHIN_MS = 10_000;
 
@@ -94,7 +94,7 @@ const FAULTS: Fault[] = [
 
 describe.each(REDIS_SERVERS)('%s', (program) => {
   it.each(FAULTS)(
-    '$what: no read fails, none is delayed, it is told once, and used again soon after the cure',
+    '$what: no read fails or is delayed, it is reported once, and Redis is used again soon after it recovers',
     { timeout: 60_000 },
     async ({ begin, cure, reason }) => {
       const redis = await startRedis(program, '--busy-reply-threshold', '10');
@@ -104,7 +104,7 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
       await chain.ask(fota('warm'));
 
       await begin(redis, proxy);
-      // With answers to be written, so that a server that only reads is noticed.
+      // With answers to write, so that a read-only server is noticed.
       for (let i = 0; i < 100 || chain.changes.length === 0; i++) {
         const startedMs = performance.now();
         expect(await chain.ask(fota(`d${i}`))).toEqual([
@@ -127,7 +127,7 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
     },
   );
 
-  it('is used as soon as it is there, when it was not at the start', { timeout: 20_000 }, async () => {
+  it('is used as soon as it is available, even if it was not at the start', { timeout: 20_000 }, async () => {
     const redis = await startRedis(program);
     await redis.kill();
     const changes: string[] = [];
@@ -145,22 +145,25 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
     { what: 'a wrong password', credentials: ':wrong@', reason: 'WRONGPASS' },
     { what: 'no password', credentials: '', reason: 'NOAUTH' },
     { what: 'an unknown user', credentials: 'nobody:right@', reason: 'WRONGPASS' },
-  ])('is not used with $what, and the reason is told without it', async ({ credentials, reason }) => {
-    const redis = await startRedis(program, '--requirepass', 'right');
-    const changes: string[] = [];
-    startConnection(`redis://${credentials}127.0.0.1:${redis.port}`, changes);
-    await until(() => changes.length > 0);
-    expect(changes).toEqual([reason]);
-  });
+  ])(
+    'is not used with $what, and the reason is reported without the password',
+    async ({ credentials, reason }) => {
+      const redis = await startRedis(program, '--requirepass', 'right');
+      const changes: string[] = [];
+      startConnection(`redis://${credentials}127.0.0.1:${redis.port}`, changes);
+      await until(() => changes.length > 0);
+      expect(changes).toEqual([reason]);
+    },
+  );
 
-  it('is used with the right password, in the database that the address names', async () => {
+  it('is used with the right password, in the database given in the URL', async () => {
     const redis = await startRedis(program, '--requirepass', 'right');
     const connection = startConnection(`redis://:right@127.0.0.1:${redis.port}/3`);
     await available(connection);
     expect(await connection.run(READ, ['a'], [])).toEqual([null, null]);
   });
 
-  it('gives nothing once it is closed', async () => {
+  it('returns nothing after it is closed', async () => {
     const redis = await startRedis(program);
     const connection = startConnection(redis.url);
     await available(connection);
