@@ -193,9 +193,9 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
     });
 
     it.each<[string, Environment, string]>([
-      ['is admitted where it is Apollo Studio', {}, '{"data":{"__typename":"Query"}}\n'],
+      ['is accepted if it is Apollo Studio', {}, '{"data":{"__typename":"Query"}}\n'],
       [
-        'is refused where it is Apollo Studio and the sandbox is off',
+        'is refused if it is Apollo Studio and the sandbox is disabled',
         { SANDBOX: 'false' },
         'TypeError: Failed to fetch',
       ],

@@ -78,7 +78,7 @@ describe('every refusal', () => {
     ['headers of 20 kB', `GET /livez HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ['an unreadable target', 'GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     ['a target with a space', 'GET /a b HTTP/1.1\r\nHost: h\r\n\r\n', 400],
-    ['a method that nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['an unknown method', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     ['a method for proxies', 'CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     ['no HTTP at all', 'GARBAGE\r\n\r\n', 400],
     ['two equal Host headers', 'GET /livez HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n', 400],
@@ -105,7 +105,7 @@ describe('every refusal', () => {
     ['an expectation', `${POST}Expect: a miracle\r\nContent-Length: 2\r\n\r\n{}`, 417],
     ['headers of 20 kB', `GET /livez HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ['an unreadable target', 'GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n', 400],
-    ['a method that nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['an unknown method', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
   ])('at the HTTP level is logged in one line with its id: %s', async (_, bytes, status) => {
     const service = await start();
     const socket = await connectTo(service.url);

@@ -70,9 +70,9 @@ describe('a watched products file', { timeout: 20_000 }, () => {
   const CHANGED = JSON.stringify({ 1: OTHER, 2: KEY });
 
   it.each([
-    { how: 'written anew', change: (path: string) => writeFileSync(path, CHANGED) },
+    { how: 'overwritten', change: (path: string) => writeFileSync(path, CHANGED) },
     {
-      how: 'replaced by another that has its times',
+      how: 'replaced by a file with the same times',
       change: (path: string) => {
         writeFileSync(`${path}.new`, CHANGED);
         utimesSync(`${path}.new`, 1, 1);
@@ -113,11 +113,11 @@ describe('a watched products file', { timeout: 20_000 }, () => {
 
   it.each([
     {
-      how: 'cut in the middle',
+      how: 'truncated',
       spoil: (path: string) => writeFileSync(path, '{"1":'),
       fault: 'is not a JSON object',
     },
-    { how: 'gone', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
+    { how: 'deleted', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
     {
       how: 'a directory',
       spoil: (path: string) => {

@@ -640,7 +640,7 @@ describe('an interim answer', () => {
       'early hints that speak of another body',
       `HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\n\r\n${answer}`,
     ],
-    ['a status that nobody knows', `HTTP/1.1 199 Whatever\r\n\r\n${answer}`],
+    ['an unknown status code', `HTTP/1.1 199 Whatever\r\n\r\n${answer}`],
   ])('is not mistaken for the answer: %s', async (_, bytes) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     expect(await askOne(startClient(upstream.origin))).toHaveProperty('target', '1.2');
@@ -735,7 +735,7 @@ describe('a caller that cancels', () => {
 
   it.each([
     ['left', undefined, canceled],
-    ['had its reasons', new Error('disconnected'), canceled],
+    ['gave a reason', new Error('disconnected'), canceled],
     ['ran out of time', new DOMException('deadline', 'TimeoutError'), timedOut],
   ])('cancels its calls, in flight and queued, when it %s', async (_, reason, expected) => {
     const upstream = await startRawUpstream(holdFirst);

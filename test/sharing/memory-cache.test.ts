@@ -37,8 +37,8 @@ describe('the memory cache', () => {
   });
 
   it.each([
-    { what: 'tasks alone', taskMs: LONG_MS, absentMs: 0, again: ['errno-4'] },
-    { what: 'absences alone', taskMs: 0, absentMs: LONG_MS, again: ['a'] },
+    { what: 'only tasks', taskMs: LONG_MS, absentMs: 0, again: ['errno-4'] },
+    { what: 'only absences', taskMs: 0, absentMs: LONG_MS, again: ['a'] },
   ])('keeps $what if only they have a lifetime', async ({ taskMs, absentMs, again }) => {
     const onenet = await startOneNet({ fault });
     const { ask } = await startChain(onenet, { taskMs, absentMs, maxEntries: 9 });
@@ -73,7 +73,7 @@ describe('the memory cache', () => {
 
   it.each([
     { what: 'an absence', id: 'errno-4' },
-    { what: 'a task that has no address though it was asked for', id: 'bare' },
+    { what: 'a task without an address although it was asked for', id: 'bare' },
   ])('uses $what for every request', async ({ id }) => {
     const data = { target: '2', token: 't', size: 1, md5: 'm', type: 1 };
     const onenet = await startOneNet({
@@ -103,10 +103,10 @@ describe('of two answers for one pair, the memory cache keeps', () => {
   const withAddress = { target: 'with address', ipPort: '127.0.0.1' } as OtaTask;
 
   it.each([
-    { what: 'the younger, whichever comes last', first: [young, 2], second: [old, 1], kept: 'young' },
-    { what: 'the younger, where it comes last', first: [old, 1], second: [young, 2], kept: 'young' },
+    { what: 'the younger, even if it comes first', first: [young, 2], second: [old, 1], kept: 'young' },
+    { what: 'the younger, if it comes last', first: [old, 1], second: [young, 2], kept: 'young' },
     { what: 'the one with the address', first: [withAddress, 1], second: [young, 2], kept: 'with address' },
-    { what: 'the one that still lives', first: [withAddress, -100], second: [young, 2], kept: 'young' },
+    { what: 'the one that has not expired', first: [withAddress, -100], second: [young, 2], kept: 'young' },
   ] as const)('$what', ({ first, second, kept }) => {
     const settlings: ((task: OtaTask, answeredAtMs: number) => void)[] = [];
     const ask = createMemoryCache({

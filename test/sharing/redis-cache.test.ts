@@ -173,7 +173,7 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
 
     it.each([
       { what: 'an error', id: 'errno-7', options: LIVES },
-      { what: 'an absence that is not kept', id: 'errno-4', options: { taskMs: LONG_MS } },
+      { what: 'an absence that is not cached', id: 'errno-4', options: { taskMs: LONG_MS } },
     ])('lets the second ask OneNET after $what, and no one wait after that', async ({ id, options }) => {
       const fleet = await startReplicas(2, options, { latencyMs: 20 });
       await askBoth(fleet, [id]);
@@ -214,13 +214,13 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
     const absent = { outcome: { reason: 'NO_TASK', errno: 4 }, servesAddress: true, lifeMs: 5000, ageMs: 0 };
 
     it.each([
-      { what: 'the younger, whichever comes last', first: young, second: old, kept: 'young' },
-      { what: 'the younger, where it comes last', first: old, second: young, kept: 'young' },
+      { what: 'the younger, even if it comes first', first: young, second: old, kept: 'young' },
+      { what: 'the younger, if it comes last', first: old, second: young, kept: 'young' },
       { what: 'the one with the address', first: withAddress, second: young, kept: 'with address' },
-      { what: 'the absence, where it is younger', first: withAddress, second: absent, kept: undefined },
+      { what: 'the absence, if it is younger', first: withAddress, second: absent, kept: undefined },
       { what: 'the absence, whichever comes last', first: absent, second: withAddress, kept: undefined },
       {
-        what: 'the one that still lives',
+        what: 'the one that has not expired',
         first: { ...withAddress, ageMs: LONG_MS },
         second: old,
         kept: 'old',
@@ -294,8 +294,8 @@ describe.each(REDIS_SERVERS)('%s', (program) => {
 
     it.each([
       { what: 'an empty value', args: ['SET', ''] },
-      { what: 'a short one', args: ['SET', 'x'] },
-      { what: 'one of another kind', args: ['RPUSH', 'x'] },
+      { what: 'a value that is too short', args: ['SET', 'x'] },
+      { what: 'a value of another type', args: ['RPUSH', 'x'] },
     ])('returns no answer for $what', async ({ args: [command, value] }) => {
       const { redis, onenet, replicas } = await startReplicas(1);
       const first = await replicas[0]?.ask(fota('a'));

@@ -20,7 +20,7 @@ interface Fault {
 
 const FAULTS: Fault[] = [
   {
-    what: 'killed and started again',
+    what: 'killed and restarted',
     begin: (redis) => redis.kill(),
     cure: (redis) => redis.start(),
     reason: 'ECONNRESET|SocketClosed',
@@ -38,7 +38,7 @@ const FAULTS: Fault[] = [
     reason: 'late',
   },
   {
-    what: 'slow by more than a command may take',
+    what: 'slower than the command timeout',
     begin: (_, proxy) => proxy.behave({ delayMs: 80 }),
     cure: (_, proxy) => proxy.behave('pass'),
     reason: 'late',
@@ -50,7 +50,7 @@ const FAULTS: Fault[] = [
     reason: 'late',
   },
   {
-    what: 'something that speaks another language',
+    what: 'a server with another protocol',
     begin: (_, proxy) => proxy.behave('garbage'),
     cure: (_, proxy) => proxy.behave('pass'),
     reason: '.',
@@ -62,13 +62,13 @@ const FAULTS: Fault[] = [
     reason: 'OOM',
   },
   {
-    what: 'a replica that only reads',
+    what: 'a read-only replica',
     begin: (redis) => redis.command('REPLICAOF', '127.0.0.1', '1'),
     cure: (redis) => redis.command('REPLICAOF', 'NO', 'ONE'),
     reason: 'READONLY|MASTERDOWN',
   },
   {
-    what: 'busy with a script of somebody else',
+    what: 'busy with a foreign script',
     begin: (redis) => {
       void redis.command('EVAL', 'while true do end', '0').catch(() => undefined);
     },
@@ -82,7 +82,7 @@ const FAULTS: Fault[] = [
     reason: 'NOSCRIPT',
   },
   {
-    what: 'in want of a password that we do not have',
+    what: 'asking for a password that we do not have',
     begin: async (redis) => {
       await redis.command('CONFIG', 'SET', 'requirepass', 'another');
       await redis.command('CLIENT', 'KILL', 'TYPE', 'normal').catch(() => undefined);
