@@ -47,8 +47,8 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
 }
 
 /**
- * Makes one call and, if that may help, a second attempt. It uses callbacks because promises accounted for a quarter of
- * its CPU cost.
+ * Makes one call and, if that may help, a second attempt. It uses callbacks because promises were a quarter of its
+ * cost.
  */
 function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (result: Result) => void): void {
   const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;

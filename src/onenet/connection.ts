@@ -45,8 +45,8 @@ export interface ConnectionOptions {
 
 /**
  * A connection to OneNET for one request at a time. It judges transport, framing and size, but not what a body means.
- * All its requests share one handler, one timer and one set of functions: creating them for each request took a tenth
- * of a call's CPU.
+ * All its requests share one handler, one timer and one set of functions: creating them for each request was a tenth of
+ * a call's cost.
  */
 export function createConnection({ origin, timeoutMs }: ConnectionOptions): Connection {
   const connect = buildConnector({ timeout: timeoutMs });
