@@ -40,7 +40,7 @@ const NO_REDIS =
 const SHARING = { CACHE_TTL_MS: '10000', CACHE_ABSENT_TTL_MS: '10000', ONENET_CALLS_PER_SECOND: '300' };
 
 export interface Demo {
-  /** Where everything is and what to try. */
+  /** The addresses of all services, and what to try. */
   readonly announcement: string;
   /** What the replicas have answered so far, and what it cost. */
   savings(): Promise<string>;

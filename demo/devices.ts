@@ -31,7 +31,7 @@ export interface Device {
   readonly model: string;
 }
 
-/** The subgraph that owns `Device` in the demo's company, not yet listening. */
+/** Creates the subgraph that owns `Device` in the demo; it is not listening yet. */
 export function createDevicesServer(devices: readonly Device[]) {
   const find = ({ id }: { readonly id: string }) => devices.find((device) => device.id === id) ?? null;
   const schema = buildSubgraphSchema({

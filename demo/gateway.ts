@@ -15,8 +15,8 @@ export interface Subgraph {
 }
 
 /**
- * A gateway over the composed subgraphs, not yet listening: Hive Gateway's engine behind GraphQL Yoga. A browser gets a
- * GraphiQL that is served from here.
+ * Creates a gateway over the composed subgraphs, not listening yet: Hive Gateway's engine in GraphQL Yoga. In a browser
+ * it shows GraphiQL, served locally.
  *
  * @throws Error that names what does not compose.
  */

@@ -11,7 +11,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 try {
-  // Only now: an older Node might fail on what is imported before it could be told why.
+  // Imported only after the check, because an older Node might fail on the import before it could report the reason.
   const { startDemo } = await import('./demo.ts');
   const { values } = parseArgs({ options: { replicas: { type: 'string', default: '1' } } });
   if (!/^[1-9]$/.test(values.replicas)) throw new Error('--replicas must be 1 to 9');

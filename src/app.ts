@@ -35,22 +35,22 @@ import type { RedisConnection } from './sharing/redis-connection.ts';
 import { createFleetQuota, LEASE } from './sharing/redis-quota.ts';
 import { createSealOf } from './sharing/seal.ts';
 
-/** Calls that may wait, for each pair that one operation may ask for. */
+/** Calls that may be queued, for each pair that one operation may ask for. */
 const QUEUE_FACTOR = 10;
 
-/** How long the end waits for a collector that does not answer. */
+/** How long shutdown waits for a collector that does not answer. */
 const MAX_EXPORT_MS = 3000;
 
 const monotonicNow = (): number => performance.now();
 
 export interface App {
-  /** Starts to listen and gives the address of the GraphQL endpoint. */
+  /** Starts listening and resolves to the URL of the GraphQL endpoint. */
   listen(): Promise<string>;
-  /** Loses readiness at once, answers what is under way, then closes everything. */
+  /** Reports not ready at once, answers the requests in progress, then closes everything. */
   close(): Promise<void>;
 }
 
-/** The composition root: the only place that constructs anything. */
+/** The composition root: constructs all parts and connects them. */
 export async function createApp(config: Config, logger: Logger): Promise<App> {
   const { host, port, maxDeviceTasks, requestTimeoutMs, cacheMaxAgeSeconds, routerSecret, sandbox } = config;
   const { credentials, callsPerSecond, cacheTtlMs, cacheAbsentTtlMs, cacheMaxEntries } = config;
@@ -86,7 +86,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     tokenExpiry: tokens.expiry,
   });
 
-  // The chain from OneNET up to those who want tasks; what is not configured is not there.
+  // The chain of links from OneNET up to the loader. Links that are not configured are left out.
   let ask: AskOtaTasks = createOneNetClient({
     transport,
     bulkhead,
@@ -126,7 +126,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     maxDeviceTasks,
     sandbox,
     sandboxHeaders: headersToFillIn(routerSecret),
-    // While a secret is set, whoever reaches GraphQL has given it.
+    // If a secret is configured, every request that reaches GraphQL has presented it.
     federatedTrace: routerSecret !== undefined,
     cacheMaxAgeSeconds,
     logger,
@@ -168,7 +168,7 @@ function createTokens(
   return createTokenMint({ ...(credentials as Extract<Credentials, { productId: string }>), now: Date.now });
 }
 
-/** @returns The access keys by product, which change as the file does. */
+/** @returns The access keys by product, updated whenever the file changes. */
 function followProducts(
   { products, productsFile }: Extract<Credentials, { productsFile: string }>,
   logger: Logger,
@@ -188,13 +188,13 @@ function followProducts(
   return products;
 }
 
-/** Waits a moment for Redis to be there, so that new replicas do not each take the whole quota. */
+/** Connects to Redis and waits briefly for it, so that new replicas do not each start with the whole quota. */
 async function connectRedis(
   url: string,
   logger: Logger,
   closing: (() => unknown)[],
 ): Promise<RedisConnection> {
-  // It takes some time and memory to load.
+  // Imported on demand, because it takes time and memory to load.
   const { createRedisConnection } = await import('./sharing/redis-connection.ts');
   const redis = createRedisConnection({
     url,
@@ -253,7 +253,7 @@ function secretOf(credentials: Credentials, productId = ''): string {
   return accessKey === undefined ? NOBODYS_SECRET : `${productId}:${accessKey}`;
 }
 
-/** Only where spans are wanted: it takes some time and memory to load. */
+/** Loads the exporter on demand, because it takes time and memory to load. */
 async function loadSpanExport(
   protocol: OtlpProtocol,
   onProblem: (problem: unknown) => void,

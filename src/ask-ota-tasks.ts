@@ -2,47 +2,47 @@ import type { OtaTaskOutcome, OtaTaskRequest } from './ota-task.ts';
 import type { RequestScope, RequestTrace } from './request-scope.ts';
 
 /**
- * Asks for the tasks of one operation's devices, each of them once.
+ * Fetches the tasks of one operation's devices, each pair once.
  *
- * Resolves to one outcome or error for each request, in the order of the requests; never rejects. When nobody
- * waits any longer, what is not there yet ends in an error at once.
+ * Resolves to one outcome or error per request, in their order, and never rejects. When the request's scope is
+ * canceled, pairs without an outcome end in an error at once.
  */
 export type FetchOtaTasks = (
   requests: readonly OtaTaskRequest[],
   scope: RequestScope,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
 
-/** One pair on its way to OneNET, for everybody who waits for it. */
+/** A pair on its way to OneNET, on behalf of every request that waits for it. */
 export interface OtaTaskCall extends OtaTaskRequest {
-  /** When the last deadline passes of all who ever waited, in milliseconds of `performance.now()`. */
+  /** The latest deadline of all requests that have waited for it, in milliseconds of `performance.now()`. */
   readonly deadlineMs: number;
-  /** Whether somebody still waits. */
+  /** Whether any request still waits for it. */
   readonly isAwaited: boolean;
-  /** Who asked for it first, and may have left since. */
+  /** The request that asked first; it may have ended since. */
   readonly scope: RequestScope;
   readonly trace: RequestTrace | undefined;
-  /** Set by whoever works for it, to be told why the work is to be broken off once nobody waits any longer. */
+  /** Set by the link that is working on the call; called with the reason when nobody waits for it any more. */
   cancel: ((reason: Error) => void) | undefined;
-  /** Whether it waits to go out. */
+  /** Whether it is queued and has not been sent. */
   isQueued: boolean;
 }
 
-/** Where an outcome comes from, and how long it may be kept. Times are milliseconds of `performance.now()`. */
+/** Where an outcome comes from and how long it may be kept. Times are in milliseconds of `performance.now()`. */
 export interface Origin {
   readonly source: 'onenet' | 'memory' | 'redis';
-  /** When OneNET answered. */
+  /** When OneNET sent it. */
   readonly answeredAtMs: number;
   readonly expiresAtMs: number;
 }
 
-/** Is told how a call ended; an outcome without an origin comes from OneNET, just now. */
+/** Receives the result of a call. An outcome without an origin has just come from OneNET. */
 export type OnOutcome<Call> = (call: Call, outcome: OtaTaskOutcome | Error, origin?: Origin) => void;
 
 /**
- * Asks for pairs, each of them once: the shape of every link between those who want tasks and OneNET.
+ * Asks for pairs, each once. Every link between the loader and OneNET has this type.
  *
- * Calls `onOutcome` once for each call, in any order, possibly before it returns; for a call that nobody waits for any
- * longer it may be left out.
+ * Calls `onOutcome` once for each call, in any order and possibly before it returns. It may omit calls that nobody
+ * waits for any more.
  */
 export type AskOtaTasks = <Call extends OtaTaskCall>(
   calls: readonly Call[],
@@ -50,10 +50,10 @@ export type AskOtaTasks = <Call extends OtaTaskCall>(
 ) => void;
 
 /**
- * Takes a turn for a call where there is one now.
+ * Takes a turn within the quota for a call, if one is available now.
  *
- * @param waiting How many calls would like one.
- * @param retry Called once when there may be one, if there is none now.
- * @returns Whether the call may go out.
+ * @param waiting How many calls are waiting for a turn.
+ * @param retry If there is no turn now, called once when there may be one.
+ * @returns Whether the call may be sent.
  */
 export type TakeTurn = (waiting: number, retry: () => void) => boolean;

@@ -10,7 +10,7 @@ const app = await createApp(config, logger);
 
 let stopping = false;
 
-/** Drains once; whatever else is signalled meanwhile changes nothing, but a fatal error is still the exit code. */
+/** Drains once. Later signals change nothing, except that a fatal error still sets the exit code. */
 function stop(exitCode: number): void {
   if (exitCode !== 0) process.exitCode = exitCode;
   if (stopping) return;
@@ -39,7 +39,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
 
 try {
   const url = await app.listen();
-  // Whoever starts the service waits for this line, at whatever level it logs.
+  // Scripts that start the service wait for this line, so it is logged at any level.
   logger.child({}, { level: 'info' }).info(`listening at ${url}`);
 } catch (error) {
   logger.fatal({ err: error }, 'could not listen');

@@ -1,16 +1,16 @@
-/** What an attempt says of OneNET's health; nothing, where somebody else may be to blame. */
+/** What an attempt says about OneNET's health; `nothing` if OneNET may not be to blame. */
 export type Verdict = 'success' | 'failure' | 'nothing';
 
 interface Consequences {
   /** The contract's `extensions.code`. */
   readonly code: string;
-  /** Whether clients are told that they may try again. */
+  /** Whether clients are told that they may retry. */
   readonly retryable: boolean;
-  /** Whether this service tries again itself; after 429 only at the time that OneNET names. */
+  /** Whether this service retries by itself; after 429, only at the time that OneNET names. */
   readonly retried: boolean | 'at-its-time';
-  /** For the circuit. */
+  /** What it counts as for the circuit. */
   readonly verdict: Verdict;
-  /** Whether it tells more than something about the device, or than that nobody made the call. */
+  /** Whether it is logged: not if it only concerns the device, or if no call was made. */
   readonly logged: boolean;
 }
 
@@ -44,15 +44,15 @@ export type OneNetErrorReason = keyof typeof CONSEQUENCES;
 export type OneNetErrorCode = (typeof CONSEQUENCES)[OneNetErrorReason]['code'];
 
 interface Details {
-  /** The number that OneNET sent, where it sent one. */
+  /** The errno, if OneNET sent one. */
   readonly errno?: number;
-  /** Milliseconds after which OneNET may be asked again, where it named a time. */
+  /** Milliseconds after which OneNET may be asked again, if it named a time. */
   readonly retryAfterMs?: number | undefined;
-  /** For the log: what was wrong with an answer, in our words, never in upstream's. */
+  /** For the log: what was wrong with an answer, in our own words and never in OneNET's. */
   readonly detail?: string;
 }
 
-/** A call to OneNET that brought no outcome. */
+/** A call to OneNET without an outcome. */
 export class OneNetError extends Error {
   override readonly name = 'OneNetError';
   readonly reason: OneNetErrorReason;
@@ -73,7 +73,7 @@ export class OneNetError extends Error {
   }
 }
 
-/** For an answer that is not the documented one. */
+/** Makes the error for an answer that does not match OneNET's documentation. */
 export function badResponse(detail: string): OneNetError {
   return new OneNetError('bad-response', { detail });
 }

@@ -1,19 +1,19 @@
-/** Firmware or software over the air. */
+/** Firmware or software upgrade over the air. */
 export type OtaTaskType = 'FOTA' | 'SOTA';
 
-/** The whole version, or only the difference to the one that the device runs. */
+/** The whole version, or only the difference from the version that the device runs. */
 export type OtaPackageType = 'FULL' | 'DELTA';
 
-/** What one upstream call answers. */
+/** Identifies what one upstream call asks for. */
 export interface DeviceTaskKey {
   readonly deviceId: string;
-  /** Undefined where there is only one product. */
+  /** Undefined if there is only one product. */
   readonly productId?: string | undefined;
   readonly type: OtaTaskType;
 }
 
 export interface OtaTaskRequest extends DeviceTaskKey {
-  /** Whether somebody wants to know where the package can be pulled from. */
+  /** Whether the address of the package is wanted. */
   readonly withAddress: boolean;
 }
 
@@ -21,26 +21,26 @@ export interface OtaTaskRequest extends DeviceTaskKey {
 export interface OtaTask {
   /** The version that the device will have when the task is done. */
   readonly target: string;
-  /** A bearer secret: whoever has it can download the package. */
+  /** A bearer secret: it alone suffices to download the package. */
   readonly token: string;
   /** Bytes. */
   readonly size: number;
-  /** The task proceeds above this signal; the unit is unknown. */
+  /** Minimum signal for the upgrade to proceed; the unit is unknown. */
   readonly signal: number | null;
-  /** The task proceeds above this battery level, in percent. */
+  /** Minimum battery level for the upgrade to proceed, in percent. */
   readonly power: number | null;
-  /** Number of retries; 0 is none. */
+  /** Number of retries; 0 means none. */
   readonly retry: number | null;
   /** Seconds between retries. */
   readonly interval: number | null;
-  /** As OneNET sent it, not validated as hex. */
+  /** As OneNET sent it; not checked to be hexadecimal. */
   readonly md5: string;
   /** A host with an optional port. */
   readonly ipPort: string | null;
   readonly type: OtaPackageType;
 }
 
-/** The expected outcome for most devices most of the time: no upgrade is under way. */
+/** No upgrade is in progress, which is the normal state of a device. */
 export interface OtaTaskAbsent {
   readonly reason: 'NO_TASK' | 'TOKEN_EXPIRED';
   readonly errno: number;
@@ -52,27 +52,30 @@ export function isAbsent(outcome: OtaTaskOutcome): outcome is OtaTaskAbsent {
   return 'reason' in outcome;
 }
 
-/** Equal for equal pairs and for no others: neither a type nor a device id holds a colon. */
+/** Identifies a pair. The id is unique, because neither a type nor a device id contains a colon. */
 export function pairId({ deviceId, productId, type }: DeviceTaskKey): string {
   return productId === undefined ? `${type}:${deviceId}` : `${type}:${deviceId}:${productId}`;
 }
 
 const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** Ids are passed on unchanged, so only what needs no encoding anywhere on the way can be one. */
+/** Device ids are passed on unchanged, so only characters that never need encoding are allowed. */
 export function isDeviceId(value: unknown): value is string {
   return typeof value === 'string' && DEVICE_ID.test(value);
 }
 
 const HOST_WITH_OPTIONAL_PORT = /^(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
-/** As the last segment of a path these name a folder, not a file, and no encoding changes that. */
+/** As the last segment of a path these name a directory, and no encoding changes that. */
 const NO_FILE_NAME = /^\.{0,2}$/;
 
-/** Where the package can be downloaded without signing in, or null where the task names no usable address or file. */
+/**
+ * The URL from which the package can be downloaded without authorization; null if the task has no usable address or
+ * token.
+ */
 export function downloadUrl({ ipPort, token }: OtaTask): string | null {
   if (ipPort === null || !HOST_WITH_OPTIONAL_PORT.test(ipPort) || NO_FILE_NAME.test(token)) return null;
-  // Lone surrogates, which JSON can carry, would make `encodeURIComponent` throw.
+  // JSON can contain lone surrogates, for which `encodeURIComponent` throws.
   const url = `http://${ipPort}/ota/download/${encodeURIComponent(token.toWellFormed())}`;
   return URL.canParse(url) ? url : null;
 }

@@ -1,35 +1,38 @@
 import type { DeviceTaskKey } from './ota-task.ts';
 
-/** How an attempt to ask OneNET ended. */
+/** How an attempt to call OneNET ended. */
 interface CallEnd {
-  /** In one word: of a small fixed set. */
+  /** The result as a label, from a small fixed set. */
   readonly result: string;
-  /** The number that OneNET sent, where it sent one. */
+  /** The errno, if OneNET sent one. */
   readonly errno: number | undefined;
-  /** Of HTTP, where there was an answer. */
+  /** The HTTP status, if there was a response. */
   readonly status: number | undefined;
 }
 
-/** Records what is done for a request that somebody traces. */
+/** Records the spans of a traced request. */
 export interface RequestTrace {
   readonly traceId: string;
-  /** A field of a device begins to wait for a task. Gives what is to be called when it has it, or with an error's code. */
+  /** Begins a span for a task field. The returned function ends it, with an error's code if the field failed. */
   field(name: string, key: DeviceTaskKey): (code?: string) => void;
-  /** An attempt to ask OneNET begins, for all fields that wait for it. Gives what is to be called when it ends. */
+  /**
+   * Begins a span for an attempt to call OneNET, on behalf of all fields that wait for it. The returned function ends
+   * it.
+   */
   call(key: DeviceTaskKey, attempt: number): (end: CallEnd) => void;
-  /** The fields that wait for `key` here wait for a call that `other` records: they and the call are linked. */
+  /** Links this request's fields for `key` to the call that `other` records, because they wait for that call. */
   join(key: DeviceTaskKey, other: RequestTrace): void;
 }
 
-/** Who waits for an answer, and how long. */
+/** A request that waits for an answer, until its deadline or until its client disconnects. */
 export interface RequestScope {
-  /** When the deadline passes, in milliseconds of `performance.now()`. */
+  /** The deadline, in milliseconds of `performance.now()`. */
   readonly deadlineMs: number;
-  /** Why nobody waits any longer: the deadline has passed, or whoever waited has left. */
+  /** Why the request is canceled; undefined while it is not. */
   cancelReason(): 'deadline' | 'disconnected' | undefined;
-  /** What log lines tell of it: the request, and the trace that it is part of. */
+  /** The fields that identify the request, and the trace it is part of, in the log. */
   logFields(): { readonly requestId: string; readonly traceId?: string };
   readonly trace: RequestTrace | undefined;
-  /** Has `callback` called when nobody waits any longer. */
+  /** Registers a callback for when the request is canceled. */
   onCancel(callback: () => void): void;
 }

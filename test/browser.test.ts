@@ -39,13 +39,13 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
     return startBoth({ fleet: createDemoFleet({ seed: 'demo' }) }, { SANDBOX: 'true', ...environment });
   }
 
-  /** A tab of a browser that was never used before. */
+  /** Opens a tab of a fresh browser. */
   async function openTab(): Promise<Page> {
     const context = await browser.newContext({
-      // Room for a whole result: what is out of sight is not in the document.
+      // Tall enough for a whole result, because content out of sight is not in the document.
       viewport: { width: 1400, height: 1600 },
-      // Chromium asks its user before a public site may call this machine. Here the answer is yes, so that what is refused
-      // is refused by the service's word.
+      // Chromium asks the user before a public site may connect to this machine. Here the answer is yes, so any refusal
+      // comes from the service.
       permissions: ['local-network-access'],
     });
     onTestFinished(() => context.close());
@@ -70,7 +70,7 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
   }
 
   describe('GraphiQL', () => {
-    it("runs what it opens with and shows a device's task and another's error with its code", async () => {
+    it("runs its prefilled operation and shows a device's task and another's error with its code", async () => {
       const service = await start();
       const tab = await openTab();
       const asked: string[] = [];
@@ -85,13 +85,13 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
         '"code": "OTA_TASK_NOT_FOUND"',
         '"reason": "NO_TASK"',
       );
-      // It is whole as it comes from here, and its own policy stands in nothing's way.
+      // The page loads nothing else, and its own policy blocks nothing it needs.
       const { origin } = new URL(service.url);
       expect(asked.filter((url) => /^https?:/.test(url) && new URL(url).origin !== origin)).toEqual([]);
       expect(complaints).toEqual([]);
     });
 
-    it('knows the schema', async () => {
+    it('loads the schema', async () => {
       const service = await start();
       const tab = await openTab();
       await openGraphiQL(tab, service);
@@ -102,7 +102,7 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
       await tab.getByText('An IoT device. Another subgraph owns it').waitFor();
     });
 
-    it('shows why nothing is told without the secret, and takes it from who knows it', async () => {
+    it('shows why requests without the secret are refused, and accepts the secret from its user', async () => {
       const service = await start({ ROUTER_SECRET: SECRET });
       const tab = await openTab();
       await openGraphiQL(tab, service);
@@ -112,14 +112,14 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
 
       await tab.getByRole('button', { name: 'Headers' }).click();
       await tab.getByText('"router-authorization"').click();
-      // The end of the line is behind the quotation marks between which the value belongs.
+      // The cursor goes to the end of the line, after the quotation marks that the value belongs between.
       await tab.keyboard.press('End');
       await tab.keyboard.press('ArrowLeft');
       await tab.keyboard.insertText(SECRET);
       await execute(tab);
       await expectResult(tab, '"target": "1.2"', '"code": "OTA_TASK_NOT_FOUND"');
 
-      // GraphiQL stores a tab a little after the typing ends, all of it at once.
+      // GraphiQL stores a tab shortly after typing ends, all of it at once.
       await tab.getByText('# What a router sends').click();
       await tab.keyboard.insertText('(typed last)');
       await tab.waitForFunction(() => localStorage.getItem('graphiql:tabState')?.includes('(typed last)'));
@@ -130,34 +130,37 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
   it.each<[string, Environment, object]>([
     ['without a secret', {}, {}],
     ["with a secret, the header's name", { ROUTER_SECRET: SECRET }, { 'router-authorization': '' }],
-  ])('Apollo Sandbox is given an operation, its variables and, %s', async (_, environment, headers) => {
-    const service = await start(environment);
-    const tab = await openTab();
-    // Apollo's script is not ours to test and may be out of reach: here it only tells what it was given.
-    await tab.route(/^https:/, (route) =>
-      route.request().url().startsWith('https://embeddable-sandbox.cdn.apollographql.com/')
-        ? route.fulfill({
-            contentType: 'text/javascript',
-            body: 'EmbeddedSandbox = function (o) { given = o }',
-          })
-        : route.abort(),
-    );
-    await tab.goto(service.url);
-    const given = await tab.evaluate<Record<string, unknown>>('given');
-    expect(given).toMatchObject({
-      initialEndpoint: service.url,
-      initialState: {
-        document: expect.stringContaining('query OtaTasks($representations: [_Any!]!)'),
-        variables: { representations: [{ __typename: 'Device', id: '6523' }, { __typename: 'Device' }] },
-      },
-      runTelemetry: false,
-    });
-    expect((given['initialState'] as { readonly headers: unknown }).headers).toEqual(headers);
-    expect((await tab.content()).includes(SECRET)).toBe(false);
-  });
+  ])(
+    'Apollo Sandbox is prefilled with an operation, its variables and, %s',
+    async (_, environment, headers) => {
+      const service = await start(environment);
+      const tab = await openTab();
+      // Apollo's script is not ours to test and may be unreachable, so a stub reports what it was given.
+      await tab.route(/^https:/, (route) =>
+        route.request().url().startsWith('https://embeddable-sandbox.cdn.apollographql.com/')
+          ? route.fulfill({
+              contentType: 'text/javascript',
+              body: 'EmbeddedSandbox = function (o) { given = o }',
+            })
+          : route.abort(),
+      );
+      await tab.goto(service.url);
+      const given = await tab.evaluate<Record<string, unknown>>('given');
+      expect(given).toMatchObject({
+        initialEndpoint: service.url,
+        initialState: {
+          document: expect.stringContaining('query OtaTasks($representations: [_Any!]!)'),
+          variables: { representations: [{ __typename: 'Device', id: '6523' }, { __typename: 'Device' }] },
+        },
+        runTelemetry: false,
+      });
+      expect((given['initialState'] as { readonly headers: unknown }).headers).toEqual(headers);
+      expect((await tab.content()).includes(SECRET)).toBe(false);
+    },
+  );
 
   describe('a page of another origin', () => {
-    /** What a page gets that posts an operation to the service as a GraphQL client does. */
+    /** What a page gets when it posts an operation to the service as a GraphQL client does. */
     function postFrom(tab: Page, url: string, headers: Readonly<Record<string, string>> = {}) {
       return tab.evaluate(
         ({ url, headers }) =>
@@ -184,15 +187,15 @@ describe.skipIf(!hasChromium)('in a browser', { timeout: 60_000 }, () => {
       const tab = await openTab();
       await tab.goto(`http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`);
       expect(await postFrom(tab, service.url)).toBe('TypeError: Failed to fetch');
-      // The service's own page may, so it is the origin that made the difference.
+      // The service's own page may post, so it was the origin that made the difference.
       await tab.goto(new URL('/livez', service.url).href);
       expect(await postFrom(tab, service.url)).toBe('{"data":{"__typename":"Query"}}\n');
     });
 
     it.each<[string, Environment, string]>([
-      ['is admitted where it is Apollo Studio', {}, '{"data":{"__typename":"Query"}}\n'],
+      ['is accepted if it is Apollo Studio', {}, '{"data":{"__typename":"Query"}}\n'],
       [
-        'is refused where it is Apollo Studio and the sandbox is off',
+        'is refused if it is Apollo Studio and the sandbox is disabled',
         { SANDBOX: 'false' },
         'TypeError: Failed to fetch',
       ],

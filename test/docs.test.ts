@@ -12,25 +12,25 @@ const read = (name: string): string => readFileSync(new URL(`../${name}`, import
 
 const README = read('README.md');
 
-/** What stands in backquotes in the first column of a page's tables. */
+/** The names in backquotes in the first column of a page's tables. */
 function inFirstColumns(page: string, pattern: RegExp): Set<string> {
   const cells = [...page.matchAll(/^\| ([^|]*)\|/gm)].map(([, cell]) => cell as string);
   const names = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name as string));
   return new Set(names.filter((name) => pattern.test(name)));
 }
 
-/** What stands under a heading of the second level. */
+/** The text under a second-level heading. */
 function section(page: string, heading: string): string {
   return page.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) as string;
 }
 
-/** The first block of code in a language. */
+/** The first code block in a language. */
 function block(page: string, language: string): string {
   const [, code] = new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\``, 'm').exec(page) ?? [];
   return code as string;
 }
 
-/** The demo takes whatever ports are free. */
+/** The demo uses any free ports. */
 const withoutPorts = (text: string): string => text.replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1');
 
 describe('the README', () => {
@@ -52,14 +52,14 @@ describe('the README', () => {
 });
 
 describe('the documentation', () => {
-  it('names the variables that the service reads, and no others', () => {
+  it('lists exactly the variables that the service reads', () => {
     const variables = new Set<string>();
     const environment = new Proxy<Record<string, undefined>>(
       {},
       { get: (_, name) => void variables.add(String(name)) },
     );
     expect(() => readConfig(environment)).toThrow('invalid configuration');
-    // The library that reads the environment wants to know it.
+    // Read by a library, not by our own code.
     variables.delete('NODE_ENV');
     expect(inFirstColumns(read('docs/configuration.md'), /^[A-Z_]+$/)).toEqual(variables);
     expect([...variables]).toEqual(
@@ -67,7 +67,7 @@ describe('the documentation', () => {
     );
   });
 
-  it('names the error codes that the service gives', async () => {
+  it('lists the error codes that the service returns', async () => {
     const codes = (await scrape(await startBoth()))
       .filter(({ name }) => name === 'onenet_ota_errors_total')
       .map(({ labels }) => labels['code'] as string);

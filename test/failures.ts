@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import type { Fault } from '../src/simulator/simulator.ts';
 import { httpAnswer, type RawConnection, taskAnswer } from './onenet/raw-upstream.ts';
 
-/** What OneNET says in its failures: it must stand in no answer, no metric and no log line. */
+/** Text of OneNET in its failures. It must not appear in any answer, metric or log line. */
 export const CANARY = 'canary-5b1d';
 
 /** What the service makes of a failure, whoever asks. */
@@ -11,31 +11,31 @@ interface Outcome {
   readonly code: string;
   readonly retryable: boolean;
   readonly errno?: number;
-  /** What went wrong, in the one word of logs, metrics and spans. */
+  /** The reason, as one word of logs, metrics and spans. */
   readonly result: string;
-  /** What was wrong with an answer, for the log. */
+  /** The detail in the log: what was wrong with an answer. */
   readonly detail?: string;
-  /** How often OneNET is asked when it fails each time. */
+  /** The number of attempts if every one of them fails. */
   readonly attempts: 1 | 2;
-  /** Whether it counts against OneNET in the circuit. */
+  /** Whether the circuit counts it as a failure. */
   readonly isOutage: boolean;
-  /** Why there is no task, where that is what OneNET says: an error on `otaTask` alone. */
+  /** The absence reason, if OneNET reports one: an error on `otaTask` only. */
   readonly absence?: string;
 }
 
 /** A failure that the simulator can produce. */
 export interface Failure extends Outcome {
   readonly cause: string;
-  /** For the device that it happens to, where one upstream serves for all. */
+  /** The device that it happens to, when one upstream serves several. */
   readonly deviceId: string;
   readonly fault: Fault;
 }
 
-/** A failure that takes a raw socket. */
+/** A failure that needs a raw socket. */
 export interface WireFailure extends Outcome {
-  /** Completes a sentence that begins with the upstream. */
+  /** Completes a sentence that begins with "the upstream". */
   readonly cause: string;
-  /** What the upstream does once it has read a request. */
+  /** What the upstream does after reading a request. */
   readonly behave: (connection: RawConnection) => Promise<void> | void;
 }
 
@@ -84,7 +84,7 @@ function errno(errno: number, error = CANARY): Fault {
   return body(JSON.stringify({ errno, error, data: { token: CANARY } }));
 }
 
-/** Where several have one code, the first stands for all in tests that ask for one of each. */
+/** Among several with the same code, the first is used by tests that need one of each. */
 const FAILURE_TABLE: readonly (readonly [cause: string, Fault, Outcome])[] = [
   ['errno 2', errno(2), byErrno(2, 'OTA_INVALID_TYPE', 'invalid-type')],
   ['errno 4', errno(4), absent(4, 'OTA_TASK_NOT_FOUND', 'NO_TASK')],
@@ -133,7 +133,7 @@ export const FAILURES: readonly Failure[] = FAILURE_TABLE.map(([cause, fault, ou
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n';
 
-/** Writes the beginning, then the piece again and again for as long as the connection is open. */
+/** Writes the beginning, then the piece repeatedly while the connection is open. */
 function pour(beginning: string, piece: string): WireFailure['behave'] {
   return async ({ socket, closed }) => {
     socket.write(beginning);
@@ -189,12 +189,12 @@ export const WIRE_FAILURES: readonly WireFailure[] = WIRE_TABLE.map(([cause, beh
   ...outcome,
 }));
 
-/** The first of each kind. */
+/** The first failure of each kind. */
 export function oneOfEach<F extends Outcome>(kind: 'code' | 'result', failures: readonly F[]): F[] {
   return failures.filter((failure, index) => index === failures.findIndex((f) => f[kind] === failure[kind]));
 }
 
-/** Rows for `it.each`, whose titles take the cause as `%s`. */
+/** Rows for `it.each`; the title contains the cause as `%s`. */
 export function byCause<F extends Failure | WireFailure>(
   failures: readonly F[],
 ): [cause: string, failure: F][] {

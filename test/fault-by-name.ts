@@ -1,6 +1,6 @@
 import type { Fault } from '../src/simulator/simulator.ts';
 
-/** A device's id tells what OneNET does when it is asked for it: `errno-4`, `status-500`, `stall-1`, `reset-1`. */
+/** Makes OneNET behave as the device id says: `errno-4`, `status-500`, `stall-1`, `reset-1`. */
 export function faultByName({ deviceId }: { readonly deviceId: string | null }): Fault | undefined {
   const [kind, detail] = (deviceId ?? '').split('-');
   if (kind === 'errno') return { kind: 'body', body: `{"errno":${detail ?? ''}}` };

@@ -21,11 +21,11 @@ const failures = ({ log }: Service): readonly LogLine[] =>
 
 describe('a call to OneNET that fails', () => {
   const LOGGED = FAILURES.filter(({ code }) => code.startsWith('ONENET_'));
-  // These say how it is with a device; the others, how it is with OneNET.
+  // These concern a device; the others concern OneNET.
   const UNLOGGED = FAILURES.filter(({ code }) => code.startsWith('OTA_'));
 
   it.each(byCause(LOGGED))(
-    'is one line, with what went wrong and for whom: %s',
+    'is logged in one line, with the reason and the device: %s',
     async (_, { fault, result, errno, detail, attempts }) => {
       const service = await startBoth(
         { fault: ({ deviceId }) => (deviceId === 'bad' ? fault : undefined) },
@@ -54,7 +54,7 @@ describe('a call to OneNET that fails', () => {
   );
 
   it.each(byCause(UNLOGGED))(
-    'is none where OneNET only says how it is with a device: %s',
+    'is not logged if OneNET only reports the state of a device: %s',
     async (_, { fault }) => {
       const service = await startBoth({ fault: () => fault });
       await askEntities(service, FIELD, devices('d1'));
@@ -62,13 +62,13 @@ describe('a call to OneNET that fails', () => {
     },
   );
 
-  it('is none where there is a task', async () => {
+  it('is not logged if there is a task', async () => {
     const service = await startBoth();
     await askEntities(service, FIELD, devices('d1'));
     expect(service.log).toEqual([]);
   });
 
-  it('is one of ten lines at most in a flood of its kind, and of one a second, which hides no other kind', async () => {
+  it('is limited in a flood to ten lines of its kind and one a second, without hiding other kinds', async () => {
     const service = await startBoth({ fault: faultByName });
     const flood = Array.from({ length: 300 }, (_, i) => `status-401-${i}`);
     const startedAt = performance.now();
@@ -81,7 +81,7 @@ describe('a call to OneNET that fails', () => {
     expect(results.filter((result) => result === 'bad-response')).toHaveLength(1);
   });
 
-  it('is logged again when the flood is over, with how many were not', () => {
+  it('is logged again after the flood, with the number of suppressed lines', () => {
     const log: LogLine[] = [];
     const config = readConfig({ ONENET_AUTHORIZATION: 'token' });
     const logger = createLogger(config, { write: (line) => log.push(JSON.parse(line) as LogLine) });
@@ -124,12 +124,12 @@ describe('a request', () => {
     return headers['x-request-id'];
   }
 
-  it('keeps the id that it came with, and is told it', async () => {
+  it('keeps its own id and gets it back', async () => {
     expect(await idOf(await startBoth(), 'abc-1.2:3')).toBe('abc-1.2:3');
   });
 
   it.each([undefined, '', 'a b', '{"level":60}', 'x'.repeat(129)])(
-    'gets an id of its own in place of none, and of what is no id: %s',
+    'gets a new id if it has none or an invalid one: %s',
     async (given) => {
       const service = await startBoth();
       const [first, second] = [await idOf(service, given), await idOf(service, given)];
@@ -138,7 +138,7 @@ describe('a request', () => {
     },
   );
 
-  it('is in the log line of its refusal', async () => {
+  it('is identified in the log line of its refusal', async () => {
     const service = await startBoth();
     const { body } = await request(service.url, {
       method: 'POST',
@@ -152,7 +152,7 @@ describe('a request', () => {
   });
 
   it.each(['', 'junk', `00-${TRACE_ID}`, `00-${TRACE_ID.toUpperCase()}-00f067aa0ba902b7-01`])(
-    'is part of no trace that it names wrongly: %s',
+    'is not part of a trace that it names incorrectly: %s',
     async (traceparent) => {
       const service = await startBoth({ fault: faultByName });
       await askEntities(service, FIELD, devices('status-401'), { traceparent });
@@ -161,7 +161,7 @@ describe('a request', () => {
     },
   );
 
-  it('is logged when it has ended at debug, and at info only where something is wrong', async () => {
+  it('is logged at its end at debug, and at info only if something is wrong', async () => {
     const quiet = await startBoth();
     await askEntities(quiet, FIELD, devices('d1'));
     expect(quiet.log).toEqual([]);

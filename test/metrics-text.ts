@@ -3,14 +3,14 @@ import { expect } from 'vitest';
 
 import type { Service } from './service.ts';
 
-/** One line of Prometheus' text format that is no comment. */
+/** A line of Prometheus' text format other than a comment. */
 export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-/** What `/metrics` shows now. */
+/** The current content of `/metrics`. */
 export async function scrape({ url }: Pick<Service, 'url'>): Promise<Sample[]> {
   const { statusCode, headers, body } = await request(new URL('/metrics', url));
   expect([statusCode, headers['content-type']]).toEqual([200, expect.stringContaining('text/plain')]);
@@ -23,7 +23,7 @@ export async function scrape({ url }: Pick<Service, 'url'>): Promise<Sample[]> {
   });
 }
 
-/** The value of the one sample with this name and these labels; undefined where there is none. */
+/** The value of the sample with this name and these labels; undefined if there is none. */
 export function valueOf(
   samples: readonly Sample[],
   name: string,

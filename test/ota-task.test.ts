@@ -68,7 +68,7 @@ describe('a device id', () => {
     expect(isDeviceId(value)).toBe(false);
   });
 
-  it('is any 1 to 64 of A-Z a-z 0-9 _ -', () => {
+  it('is any 1 to 64 characters of A-Z a-z 0-9 _ -', () => {
     const character = fc.constantFrom(
       ...Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-'),
     );
@@ -77,7 +77,7 @@ describe('a device id', () => {
     );
   });
 
-  it('is nothing with any other character in it', () => {
+  it('contains no other character', () => {
     const part = fc.string({ unit: fc.constantFrom('a', 'Z', '5', '_', '-'), maxLength: 20 });
     const other = fc
       .integer({ min: 0, max: 0xffff })
@@ -101,7 +101,7 @@ describe('the download URL', () => {
     ['IPv6 in brackets', '[::1]'],
     ['IPv6 in brackets with a port', '[2001:db8::7]:8002'],
     ['the last port', '172.19.3.3:65535'],
-  ])('is made of %s', (_, ipPort) => {
+  ])('is built from %s', (_, ipPort) => {
     expect(downloadUrl({ ...TASK, ipPort })).toBe(`http://${ipPort}/ota/download/ota_5hc95SFeo5xJEnaNrste`);
   });
 
@@ -148,7 +148,7 @@ describe('the download URL', () => {
     ['a dash', '-'],
     ['two addresses', '172.19.3.3,172.19.3.4'],
     ['a name outside ASCII', 'höst'],
-  ])('is null where the address is %s', (_, ipPort) => {
+  ])('is null if the address is %s', (_, ipPort) => {
     expect(downloadUrl({ ...TASK, ipPort })).toBeNull();
   });
 
@@ -162,13 +162,13 @@ describe('the download URL', () => {
     ['a path out of the folder', '../../x', '..%2F..%2Fx'],
     ['letters outside ASCII', '设', '%E8%AE%BE'],
     ['a lone surrogate', '\ud800', '%EF%BF%BD'],
-  ])('has the token encoded where it holds %s', (_, token, encoded) => {
+  ])('percent-encodes the token if it contains %s', (_, token, encoded) => {
     expect(downloadUrl({ ...TASK, token })).toBe(`http://172.19.3.3:8002/ota/download/${encoded}`);
   });
 
-  it('never throws, and never leaves the host or the folder that OneNET named', () => {
+  it('never throws, and never points outside the host or directory that OneNET named', () => {
     const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.webAuthority(), fc.domain());
-    // A dot or two are a step in the path, and no encoding changes that.
+    // One or two dots are a step in the path, and no encoding changes that.
     const token = text.filter((value) => !/^\.{1,2}$/.test(value));
     fc.assert(
       fc.property(text, token, (ipPort, anyToken) => {

@@ -24,7 +24,7 @@ import {
 
 const TOKEN: Environment = { PORT: '0', ONENET_AUTHORIZATION: 'token' };
 
-/** A OneNET that answers nobody until it is told to. */
+/** A OneNET that answers no call until it is told to. */
 async function holdOneNet(calls: number) {
   let arrive!: () => void;
   let release!: () => void;
@@ -38,7 +38,7 @@ async function holdOneNet(calls: number) {
   });
   return {
     origin,
-    /** Resolves once so many calls have come. */
+    /** Resolves when this many calls have arrived. */
     arrived,
     release,
     connections,
@@ -48,7 +48,7 @@ async function holdOneNet(calls: number) {
   };
 }
 
-/** The first line of the log of which this is true, as soon as it is there. */
+/** Resolves to the first log line that satisfies the predicate, when there is one. */
 async function logged(
   { child, log }: Pick<ServiceProcess, 'child' | 'log'>,
   isIt: (line: LogLine) => boolean,
@@ -72,7 +72,7 @@ async function statusOf(url: string, path: string): Promise<number> {
 
 async function connectTo(url: string): Promise<Socket> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
-  // The process may drop the connection as it ends.
+  // The process may drop the connection as it exits.
   socket.on('error', () => undefined);
   onTestFinished(() => void socket.destroy());
   await once(socket, 'connect');
@@ -80,7 +80,7 @@ async function connectTo(url: string): Promise<Socket> {
 }
 
 describe('a start', () => {
-  it('prints the address in one line, at a port of its own choice', async () => {
+  it('prints its address in one line, with a free port', async () => {
     const { lines, listening } = launch(TOKEN);
     const url = await listening;
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[1-9][0-9]*\/graphql$/);
@@ -88,7 +88,7 @@ describe('a start', () => {
     expect((await post(url, '{ __typename }')).body).toEqual({ data: { __typename: 'Query' } });
   });
 
-  it.each(['/livez', '/readyz'])('is over when the address is there: %s answers 200', async (path) => {
+  it.each(['/livez', '/readyz'])('is complete when the address is printed: %s answers 200', async (path) => {
     const { url } = await startProcess({});
     expect(await statusOf(url, path)).toBe(200);
   });
@@ -113,7 +113,7 @@ describe('a start', () => {
     if (level !== 'trace') expect(lines).toHaveLength(1);
   });
 
-  it('logs nothing but JSON objects, from the first line to the last', async () => {
+  it('logs only JSON objects, from the first line to the last', async () => {
     const { child, lines, listening, exited } = launch({ ...TOKEN, LOG_LEVEL: 'trace' });
     const url = await listening;
     await post(url, '{');
@@ -148,7 +148,7 @@ describe('a start', () => {
 describe('a start that fails', () => {
   const CANARY = 'C4n4ry';
 
-  it('names every fault of the configuration in one line, and none of the values', async () => {
+  it('names every configuration fault in one line, without any values', async () => {
     const { exited, lines, log } = launch({
       PORT: CANARY,
       ONENET_URL: `https://${CANARY}@onenet.example`,
@@ -171,14 +171,14 @@ describe('a start that fails', () => {
     ['a variable is empty', { ...TOKEN, HOST: '' }, 'HOST'],
     ['a secret holds a line break', { ...TOKEN, ROUTER_SECRET: '0123456789\r\n0123456789' }, 'ROUTER_SECRET'],
     ['the log is to be silent', { ...TOKEN, LOG_LEVEL: 'silent', SANDBOX: 'yes' }, 'SANDBOX'],
-  ])('says why when %s', async (_, environment, name) => {
+  ])('states the reason when %s', async (_, environment, name) => {
     const { exited, lines, log } = launch(environment);
     expect(await exited).toBe(1);
     expect(lines).toHaveLength(1);
     expect(log[0]?.['msg']).toContain(name);
   });
 
-  it('says so when the port is taken', async () => {
+  it('reports that the port is taken', async () => {
     const occupant = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void occupant.close());
     await once(occupant, 'listening');
@@ -190,10 +190,10 @@ describe('a start that fails', () => {
   });
 });
 
-describe('a signal to stop', () => {
+describe('a stop signal', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)('ends an idle process with exit code 0: %s', async (signal) => {
     const { child, exited, url } = await startProcess({});
-    // A keep-alive connection that has answered and waits for more.
+    // A keep-alive connection that has been answered and is idle.
     const pool = new Pool(new URL(url).origin, { connections: 1 });
     onTestFinished(() => pool.destroy());
     const answer = await pool.request({ method: 'GET', path: '/livez' });
@@ -202,7 +202,7 @@ describe('a signal to stop', () => {
     expect(await exited).toBe(0);
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('lets all requests in flight be answered: %s', async (signal) => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('lets all requests in flight finish: %s', async (signal) => {
     const onenet = await holdOneNet(20);
     const service = await startProcess({ ONENET_URL: onenet.origin });
     const answers = Promise.all(
@@ -237,7 +237,7 @@ describe('a signal to stop', () => {
     ['SIGTERM', 'SIGTERM'],
     ['SIGINT', 'SIGTERM'],
     ['SIGTERM', 'SIGINT'],
-  ] as const)('changes nothing when it is the second: %s, %s', async (first, second) => {
+  ] as const)('changes nothing if it is the second: %s, %s', async (first, second) => {
     const onenet = await holdOneNet(1);
     const service = await startProcess({ ONENET_URL: onenet.origin });
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
@@ -257,7 +257,7 @@ describe('a signal to stop', () => {
     expect(await service.exited).toBe(0);
   });
 
-  it('is told by the readiness at once, while all else goes on for the delay', async () => {
+  it('turns readiness off at once, while everything else continues for the delay', async () => {
     const service = await startProcess({ DRAIN_DELAY_MS: '2000' });
     expect(await statusOf(service.url, '/readyz')).toBe(200);
     service.child.kill('SIGTERM');
@@ -275,7 +275,7 @@ describe('a signal to stop', () => {
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
     await onenet.arrived;
     service.child.kill('SIGTERM');
-    // A connection that came in the moment of closing may still be answered, or reset.
+    // A connection that arrives at the moment of closing may still be answered, or reset.
     const attempt = (): Promise<unknown> =>
       statusOf(service.url, '/readyz').catch((error: unknown) => (error as { code?: string }).code);
     while ((await attempt()) !== 'ECONNREFUSED');
@@ -285,7 +285,7 @@ describe('a signal to stop', () => {
     expect(await service.exited).toBe(0);
   });
 
-  it('ends the process within 25 s whatever clients leave unfinished', { timeout: 40_000 }, async () => {
+  it('ends the process within 25 s, whatever clients leave unfinished', { timeout: 40_000 }, async () => {
     const head = 'POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100';
     const unfinished = {
       'a connection without a request': '',
@@ -296,7 +296,7 @@ describe('a signal to stop', () => {
       const service = await startProcess({});
       const socket = await connectTo(service.url);
       if (bytes !== '') socket.write(bytes);
-      // Accepted after the connection above, so that one is known to the process by now.
+      // Accepted after the connection above, so the process has accepted that one by now.
       await statusOf(service.url, '/livez');
       service.child.kill('SIGTERM');
       return [name, await Promise.race([service.exited, deadline(25_000, 'still running', { ref: false })])];
@@ -309,8 +309,8 @@ describe('a signal to stop', () => {
   });
 });
 
-describe('a fault of the program itself', () => {
-  // Code that the process loads before its own, and that fails when told to.
+describe('a bug in the program', () => {
+  // Code that the process loads before its own, and that fails on demand.
   const failing = (code: string): Environment => ({
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(`process.once('SIGUSR2', () => { ${code} });`)}`,
   });
@@ -319,7 +319,7 @@ describe('a fault of the program itself', () => {
     ['an uncaught exception', `throw new Error('planted')`],
     ['an unhandled rejection', `void Promise.reject(new Error('planted'))`],
     ['a rejection that is no error', `void Promise.reject('planted')`],
-  ])('is logged as fatal, and the process drains and ends with exit code 1: %s', async (_, code) => {
+  ])('is logged as fatal, and the process drains and exits with code 1: %s', async (_, code) => {
     const onenet = await holdOneNet(1);
     const service = await startProcess({ ...failing(code), ONENET_URL: onenet.origin });
     const answer = askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
@@ -335,7 +335,7 @@ describe('a fault of the program itself', () => {
     expect(await service.exited).toBe(1);
   });
 
-  it('keeps its exit code when a signal to stop came first', async () => {
+  it('keeps its exit code even if a stop signal came first', async () => {
     const onenet = await holdOneNet(1);
     const service = await startProcess({
       ...failing(`throw new Error('planted')`),

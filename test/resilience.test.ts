@@ -30,7 +30,7 @@ const SELECTION = 'otaTask(type: FOTA) { target token }';
 const ids = (count: number, prefix = 'd'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
-/** The program in a process of its own, in front of a simulator in this one. */
+/** The program in a process of its own, in front of a simulator in this process. */
 async function startProgram(
   options: SimulatorOptions = {},
   environment: Environment = {},
@@ -45,7 +45,7 @@ async function startProgram(
   return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }, until) };
 }
 
-/** The codes of an answer's errors, and nothing for data. */
+/** The codes of an answer's errors; empty if there is only data. */
 async function codesOf(service: Service, ...deviceIds: readonly string[]): Promise<string[]> {
   const { body } = await askEntities(service, SELECTION, devices(...deviceIds));
   return (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code);
@@ -60,9 +60,9 @@ async function metric(
 }
 
 describe('an upstream that misbehaves on the wire', () => {
-  // All of them are tested at the client.
+  // All failures are tested at the client.
   it.each(byCause(oneOfEach('result', WIRE_FAILURES)))(
-    '%s: the client is told, and its connection is dropped',
+    '%s: the client gets an error, and the connection is dropped',
     async (_, { behave, code, attempts }) => {
       const upstream = await startRawUpstream(async (connection) => {
         await connection.request();
@@ -75,7 +75,7 @@ describe('an upstream that misbehaves on the wire', () => {
     },
   );
 
-  it('has a certificate that nobody vouches for: unavailable, and no second try', async () => {
+  it('has an untrusted certificate: unavailable, without a retry', async () => {
     let connections = 0;
     const server = createSecureServer(SELF_SIGNED)
       .on('connection', () => connections++)
@@ -94,7 +94,7 @@ describe('an upstream that misbehaves on the wire', () => {
     expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
   });
 
-  it('redirects: the other place hears nothing', async () => {
+  it('redirects: the target is not called', async () => {
     let heard = 0;
     const elsewhere = createServer(() => heard++).listen(0, '127.0.0.1');
     await once(elsewhere, 'listening');
@@ -107,7 +107,7 @@ describe('an upstream that misbehaves on the wire', () => {
     expect(heard).toBe(0);
   });
 
-  it('closes each connection after ten requests: readers see nothing of it', async () => {
+  it('closes each connection after ten requests: clients do not notice', async () => {
     const { onenet, service } = await startProgram(
       { requestsPerConnection: 10 },
       { ONENET_CONNECTIONS: '4' },
@@ -117,7 +117,7 @@ describe('an upstream that misbehaves on the wire', () => {
     expect(new Set(onenet.calls.map(({ connection }) => connection)).size).toBeGreaterThanOrEqual(100);
   });
 
-  it('closes keep-alive connections as they are used again: readers see nothing of it', async () => {
+  it('closes keep-alive connections as they are reused: clients do not notice', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.write(httpAnswer(taskAnswer('1.2')));
@@ -130,14 +130,14 @@ describe('an upstream that misbehaves on the wire', () => {
   });
 });
 
-describe('connections that were kept', () => {
-  it('and are all lost without a word: the second attempt is made over a new one', async () => {
+describe('kept connections', () => {
+  it('that are all lost silently: the retry uses a new one', async () => {
     const waiting: (() => void)[] = [];
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       const succeed = (): void => void connection.socket.write(httpAnswer(taskAnswer('1.2')));
       if (connection.ordinal > 5) return succeed();
-      // Held until all are there, so that each has a connection of its own.
+      // Held until all calls have arrived, so that each has its own connection.
       waiting.push(succeed);
       if (waiting.length === 5) for (const release of waiting) release();
       await connection.request();
@@ -150,7 +150,7 @@ describe('connections that were kept', () => {
   });
 });
 
-describe('a second attempt', () => {
+describe('a retry', () => {
   const failFirst = (fault: Fault): SimulatorOptions => {
     const seen = new Set<string | null>();
     return {
@@ -163,7 +163,7 @@ describe('a second attempt', () => {
   };
 
   it.each(byCause(FAILURES.filter(({ attempts }) => attempts === 2)))(
-    'makes good for %s',
+    'recovers from %s',
     async (_, { fault }) => {
       const service = await startBoth(failFirst(fault));
       expect(await codesOf(service, 'd1', 'd2')).toEqual([]);
@@ -172,7 +172,7 @@ describe('a second attempt', () => {
   );
 
   it.each(byCause(FAILURES.filter(({ attempts }) => attempts === 1)))(
-    'is not made for %s',
+    'is not made after %s',
     async (_, { fault, code }) => {
       const service = await startBoth(failFirst(fault), { ONENET_TIMEOUT_MS: '300' });
       expect(await codesOf(service, 'd1')).toEqual([code]);
@@ -180,7 +180,7 @@ describe('a second attempt', () => {
     },
   );
 
-  it('waits as long as OneNET asks where the deadline allows it', async () => {
+  it('waits as long as OneNET asks if the deadline allows it', async () => {
     const { service } = await startProgram(
       failFirst({ kind: 'status', status: 429, headers: { 'Retry-After': '1' } }),
     );
@@ -189,8 +189,8 @@ describe('a second attempt', () => {
     expect(performance.now() - started).toBeGreaterThanOrEqual(1000);
   });
 
-  it('is made for a tenth of the calls and ten more, however many fail', async () => {
-    // Fewer than half of the attempts fail, so that the circuit stays closed and only the budget holds the retries back.
+  it('is made for at most a tenth of the calls plus ten, however many fail', async () => {
+    // Fewer than half of the attempts fail, so the circuit stays closed and only the budget limits retries.
     const { onenet, service } = await startProgram({
       fault: ({ deviceId }) =>
         deviceId?.startsWith('bad') === true ? { kind: 'status', status: 503 } : undefined,
@@ -203,7 +203,7 @@ describe('a second attempt', () => {
 });
 
 describe('the circuit', () => {
-  it('opens when all fails, fails fast, lets three probes through, and notices the cure', async () => {
+  it('opens when all calls fail, fails fast, admits three probes, and notices the recovery', async () => {
     let ill = true;
     const { onenet, service } = await startProgram({
       fault: () => (ill ? { kind: 'status', status: 503 } : undefined),
@@ -218,7 +218,7 @@ describe('the circuit', () => {
     expect(performance.now() - started).toBeLessThan(1000);
     expect(onenet.calls).toHaveLength(0);
 
-    // Many ask all the time, and still only three probes go out, five seconds apart.
+    // Many clients ask continuously, and still only three probes are sent, five seconds apart.
     await expect
       .poll(async () => (await codesOf(service, ...ids(20)), onenet.calls.length), { timeout: 15_000 })
       .toBe(3);
@@ -240,7 +240,7 @@ describe('the circuit', () => {
   }, 40_000);
 
   it.each(byCause(FAILURES.filter(({ isOutage }) => !isOutage)))(
-    'stays closed whatever the number of answers is: %s',
+    'stays closed, however many answers there are: %s',
     async (_, { fault }) => {
       const service = await startBoth({
         fault: ({ deviceId }) => (deviceId === 'good' ? undefined : fault),
@@ -263,7 +263,7 @@ describe('the circuit', () => {
 });
 
 describe('the deadline of a request', () => {
-  it('gives what is there and says of the rest that it was late', async () => {
+  it('returns the results so far, and a timeout for the rest', async () => {
     const { service } = await startProgram(
       { latencyMs: 200 },
       { ONENET_CONNECTIONS: '20', REQUEST_TIMEOUT_MS: '1500', ONENET_TIMEOUT_MS: '1000' },
@@ -280,8 +280,8 @@ describe('the deadline of a request', () => {
   });
 });
 
-describe('a client that leaves', () => {
-  it('takes its calls with it, and nobody else is touched', async () => {
+describe('a client that disconnects', () => {
+  it('cancels its own calls, and no others', async () => {
     const stalled = await startRawUpstream(async (connection) => {
       const head = await connection.request();
       if (!head.includes('dev_id=gone')) connection.socket.write(httpAnswer(taskAnswer('1.2')));
@@ -307,8 +307,8 @@ describe('a client that leaves', () => {
   });
 });
 
-describe('the places', () => {
-  it('are shared: a small request does not wait for a large one', async () => {
+describe('places for calls', () => {
+  it('are shared: a small request does not wait for a large one to finish', async () => {
     const { service } = await startProgram({ latencyMs: 20 }, { ONENET_CONNECTIONS: '4' });
     let largeIsDone = false;
     const large = codesOf(service, ...ids(250)).then((codes) => {
@@ -320,7 +320,7 @@ describe('the places', () => {
     expect(await large).toEqual([]);
   });
 
-  it('have a queue with an end, and whoever finds it full is told at once', async () => {
+  it('have a bounded queue, and calls beyond it fail at once', async () => {
     const { service } = await startProgram(
       { fault: () => ({ kind: 'stall' }) },
       {
@@ -349,10 +349,10 @@ describe('secrets', () => {
   );
 
   it.each(byCause(FAILURES))(
-    'are in no answer, no metric and no log line: %s',
+    'appear in no answer, no metric and no log line: %s',
     async (_, { deviceId, code }) => {
       const { onenet, service } = program();
-      // The many that do not fail keep the circuit closed.
+      // The many calls that do not fail keep the circuit closed.
       const answer = await askEntities(service, SELECTION, devices(deviceId, ...ids(5)), {
         'router-authorization': SECRET,
       });
@@ -374,7 +374,7 @@ describe('secrets', () => {
   );
 });
 
-describe('a request made to hurt', () => {
+describe('a malicious request', () => {
   const program = startOnce((until) => startProcess({ ONENET_URL: 'http://127.0.0.1:1' }, until));
   const nested = (depth: number): string => `${'...{'.repeat(depth)}__typename${'}'.repeat(depth)}`;
 
@@ -395,7 +395,7 @@ describe('a request made to hurt', () => {
     ],
     ['600 levels', `{ ${nested(600)} }`],
     ['600 directives', `{ __typename ${'@include(if: true) '.repeat(280)} }`],
-  ])('is refused or answered quickly, and others are answered meanwhile: %s', async (_, query) => {
+  ])('is refused or answered quickly, while others are answered: %s', async (_, query) => {
     const service = program();
     const started = performance.now();
     const [answer, probe] = await Promise.all([
@@ -407,7 +407,7 @@ describe('a request made to hurt', () => {
     expect(probe.statusCode).toBe(200);
   });
 
-  it('is refused at the limit of the body, not at the end of what was compressed', async () => {
+  it('is refused at the body limit, before it is completely decompressed', async () => {
     const service = program();
     const cpuBefore = await metric(service, 'process_cpu_seconds_total');
     const { statusCode, body } = await request(service.url, {

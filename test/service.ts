@@ -35,7 +35,7 @@ export interface Service {
   readonly log: readonly LogLine[];
 }
 
-/** Decides when to stop what was started: unless told otherwise, when the test that started it has ended. */
+/** Decides when to stop what was started; by default, at the end of the test that started it. */
 export type Until = (stop: () => Promise<void> | void) => void;
 
 /** Starts something before the tests of a file or suite, and stops it after them. */
@@ -51,7 +51,7 @@ export function startOnce<T>(start: (until: Until) => Promise<T>): () => T {
   return () => started;
 }
 
-/** The service in this process behind real HTTP, for as long as the test that calls this. */
+/** Starts the service in this process, behind real HTTP; stops it after the test. */
 export async function startService(
   onenetUrl: string,
   environment: Environment = {},
@@ -66,7 +66,7 @@ export async function startService(
   return { url, log };
 }
 
-/** The service in front of a simulator in which every device has a FOTA and a SOTA task, unless told otherwise. */
+/** The service in front of a simulator in which, by default, every device has a FOTA and a SOTA task. */
 export async function startBoth(
   options: SimulatorOptions = {},
   environment: Environment = {},
@@ -83,11 +83,11 @@ export async function startBoth(
 
 export interface ServiceProcess extends Service {
   readonly child: ChildProcess;
-  /** Resolves to the exit code once the process has ended. */
+  /** Resolves to the exit code when the process has exited. */
   readonly exited: Promise<number | null>;
 }
 
-/** The built program in a process of its own; resolves once it listens. */
+/** Starts the built program in a process of its own; resolves when it listens. */
 export async function startProcess(
   environment: Environment,
   until: Until = onTestFinished,
@@ -96,13 +96,13 @@ export async function startProcess(
   return { child, exited, log, url: await listening };
 }
 
-/** The built program with nothing but this environment. */
+/** Starts the built program with only this environment. */
 export function launch(
   environment: Environment,
   until: Until = onTestFinished,
 ): Omit<ServiceProcess, 'url'> & {
   readonly listening: Promise<string>;
-  /** All that came on standard output, line by line. */
+  /** Everything on standard output, line by line. */
   readonly lines: readonly string[];
 } {
   const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -124,7 +124,7 @@ export function launch(
   return { child, exited, log, lines, listening };
 }
 
-/** What a GraphQL answer looks like to a test. */
+/** A GraphQL answer as tests read it. */
 export interface Answer {
   readonly status: number;
   readonly text: string;
@@ -132,7 +132,7 @@ export interface Answer {
   readonly body: any;
 }
 
-/** Posts an operation the way that a router does. */
+/** Posts an operation as a router does. */
 export async function post(
   url: string,
   query: string,
@@ -148,7 +148,7 @@ export async function post(
   return { status: statusCode, text, body: JSON.parse(text) };
 }
 
-/** A router's query for entities; `selection` is what it wants of each device. */
+/** A router's query for entities; `selection` is what it selects on each device. */
 export function entitiesQuery(selection: string): string {
   return `query ($representations: [_Any!]!) { _entities(representations: $representations) { ... on Device { ${selection} } } }`;
 }
@@ -157,7 +157,7 @@ export function devices(...ids: readonly string[]): { readonly __typename: 'Devi
   return ids.map((id) => ({ __typename: 'Device', id }));
 }
 
-/** Asks for entities as a router does. */
+/** Requests entities as a router does. */
 export function askEntities(
   { url }: Service,
   selection: string,

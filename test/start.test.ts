@@ -25,7 +25,7 @@ const fresh = join(folder, 'fresh');
 const production = join(folder, 'production');
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Runs `npm start` in a folder; resolves once the service listens. */
+/** Runs `npm start` in a directory; resolves when the service listens. */
 async function npmStart(
   cwd: string,
 ): Promise<{ child: ChildProcess; exited: Promise<unknown>; url: string }> {
@@ -37,12 +37,12 @@ async function npmStart(
     detached: true,
   });
   const exited = once(child, 'close').then(([code]) => code as unknown);
-  // With it whatever npm left behind.
+  // Along with any processes that npm left behind.
   onTestFinished(() => {
     try {
       process.kill(-(child.pid as number), 'SIGKILL');
     } catch {
-      // Nothing was left behind.
+      // No process was left behind.
     }
   });
   let output = '';
@@ -74,7 +74,7 @@ describe('npm start', () => {
     await expectToAnswerAndDrain(fresh);
   }, 120_000);
 
-  it('starts a built checkout that has no package for development', async () => {
+  it('starts a built checkout without packages for development', async () => {
     for (const source of [...SOURCES, 'dist']) {
       cpSync(join(fresh, source), join(production, source), { recursive: true });
     }
@@ -86,7 +86,7 @@ describe('npm start', () => {
   }, 60_000);
 });
 
-/** Where `npm ci --omit=dev` puts packages; those within others come with them. */
+/** The packages at the top level after `npm ci --omit=dev`; packages nested in others come with them. */
 function productionPackages(): string[] {
   const { packages } = JSON.parse(readFileSync(join(REPOSITORY, 'package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly optional?: boolean }>>;

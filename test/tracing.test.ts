@@ -35,7 +35,7 @@ interface Span {
   readonly status: { readonly code: number };
 }
 
-/** As OTLP writes it. */
+/** A span as OTLP encodes it. */
 interface RawSpan extends Omit<Span, 'attributes'> {
   readonly attributes: readonly { readonly key: string; readonly value: object }[];
 }
@@ -43,7 +43,7 @@ interface RawSpan extends Omit<Span, 'attributes'> {
 interface Collector {
   readonly url: string;
   readonly requests: { readonly path: string; readonly type: string; readonly body: string }[];
-  /** All that came as JSON. */
+  /** All spans that arrived as JSON. */
   spans(): Span[];
 }
 
@@ -81,7 +81,7 @@ function spansOf({ scopeSpans }: { scopeSpans: { spans: RawSpan[] }[] }): Span[]
   );
 }
 
-/** The built program in front of a simulator, with whatever variables tell it to trace. */
+/** The built program in front of a simulator, with these variables to configure tracing. */
 async function start(environment: Environment): Promise<ServiceProcess> {
   const onenet = await createSimulator({
     credentials: CREDENTIALS,
@@ -92,7 +92,7 @@ async function start(environment: Environment): Promise<ServiceProcess> {
   return startProcess({ ONENET_URL: onenet.url, ...environment });
 }
 
-/** Ends the process, which sends what is left. */
+/** Stops the process, which sends the remaining spans. */
 async function end({ child, exited }: ServiceProcess): Promise<void> {
   child.kill('SIGTERM');
   expect(await exited).toBe(0);
@@ -101,7 +101,7 @@ async function end({ child, exited }: ServiceProcess): Promise<void> {
 const TWICE = 'a: otaTask(type: FOTA) { size } b: otaTaskResult(type: FOTA) { __typename }';
 
 describe('a traced request', () => {
-  it('has a span within the span of the router, in it one for each field, and in that the call they share', async () => {
+  it('has a span inside the span of the router, with one for each field, and in that the call they share', async () => {
     const collector = await startCollector();
     const service = await start({
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
@@ -164,7 +164,7 @@ describe('a traced request', () => {
     ['status-503', ['server-error', 'server-error'], { 'http.response.status_code': 503 }],
     ['reset-1', ['connection', 'connection'], {}],
     ['stall-1', ['timeout'], {}],
-  ])('has a span for each attempt, with what went wrong: %s', async (id, types, attributes) => {
+  ])('has a span for each attempt, with its error: %s', async (id, types, attributes) => {
     const collector = await startCollector();
     const service = await start({
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/elsewhere`,
@@ -182,7 +182,7 @@ describe('a traced request', () => {
     }
   });
 
-  it('begins a trace where no router did, which its log lines name', async () => {
+  it('begins a trace if the router did not, and its log lines name it', async () => {
     const collector = await startCollector();
     const service = await start({
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
@@ -197,7 +197,7 @@ describe('a traced request', () => {
     );
   });
 
-  it('is answered as any other, and shows no secret', async () => {
+  it('is answered like any other, and reveals no secret', async () => {
     const collector = await startCollector();
     const environment = { ROUTER_SECRET: 'a-secret-of-the-router' };
     const secret = { 'router-authorization': environment.ROUTER_SECRET };
@@ -223,7 +223,7 @@ describe('a traced request', () => {
     expect(text).not.toContain('traceId');
   });
 
-  it('is sent as protobuf unless told otherwise', async () => {
+  it('is sent as protobuf by default', async () => {
     const collector = await startCollector();
     const service = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
     await askEntities(service, TWICE, devices('d1'), SAMPLED);
@@ -248,7 +248,7 @@ describe('no span is sent', () => {
     expect(collector.requests).toEqual([]);
   });
 
-  it('where there is no collector: the service answers, says so in its log, and ends', async () => {
+  it('if there is no collector: the service answers, logs the problem, and exits', async () => {
     const service = await start({
       OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
       OTEL_EXPORTER_OTLP_TIMEOUT: '500',
@@ -261,7 +261,7 @@ describe('no span is sent', () => {
     );
   });
 
-  it('of fields where there is no operation', async () => {
+  it('for fields if there is no operation', async () => {
     const collector = await startCollector();
     const service = await start({
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,

@@ -6,7 +6,7 @@ import { VARIABLES } from './variables.ts';
 
 export interface Config {
   readonly host: string;
-  /** 0 picks a free one. */
+  /** 0 picks a free port. */
   readonly port: number;
   /** Scheme, host and port. */
   readonly onenetOrigin: string;
@@ -15,11 +15,11 @@ export interface Config {
   readonly onenetTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly maxDeviceTasks: number;
-  /** How long caches in front may keep an answer without errors; 0 is not at all. */
+  /** How long HTTP caches may keep an answer without errors; 0 disables caching. */
   readonly cacheMaxAgeSeconds: number;
-  /** How long a task is kept here; 0 is not at all. */
+  /** How long this service keeps a task; 0 disables caching. */
   readonly cacheTtlMs: number;
-  /** The same for the absence of a task. */
+  /** How long this service keeps an absence; 0 disables caching. */
   readonly cacheAbsentTtlMs: number;
   readonly cacheMaxEntries: number;
   readonly redisUrl: string | undefined;
@@ -29,19 +29,19 @@ export interface Config {
   readonly sandbox: boolean;
   readonly drainDelayMs: number;
   readonly logLevel: string;
-  /** How spans are exported; undefined where they are not. */
+  /** How spans are exported; undefined if they are not. */
   readonly otlpProtocol: OtlpProtocol | undefined;
 }
 
-/** What the schema depends on. */
+/** Parts of the configuration that change the schema. */
 export interface SchemaConfig {
-  /** The field of a device that tells its product, where there are several. */
+  /** The device field that holds its product; undefined if there is only one product. */
   readonly productField: { readonly name: string; readonly isNonNull: boolean } | undefined;
-  /** All of them are needed to see a task's secret fields; undefined where the router does not ask for any. */
+  /** Scopes that the router requires, all of them, for a task's secret fields; undefined if it requires none. */
   readonly secretFieldScopes: readonly string[] | undefined;
 }
 
-/** Names every fault at once, and never a value: any of them may be a secret. */
+/** Lists every fault at once, without any values, since any of them may be a secret. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 
@@ -60,8 +60,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * Reads the configuration.
  *
- * @param env The process's environment, or a test's.
- * @throws ConfigError that names every variable at fault, and why.
+ * @param env The environment variables.
+ * @throws ConfigError that names every faulty variable and the reason.
  */
 export function readConfig(env: Environment): Config {
   const { variables, faults, isSound } = readVariables(env);
@@ -93,7 +93,7 @@ export function readConfig(env: Environment): Config {
 }
 
 /**
- * Reads what the schema depends on; it needs no credentials.
+ * Reads the part of the configuration that the schema depends on. It needs no credentials.
  *
  * @throws ConfigError as `readConfig` does.
  */
@@ -107,7 +107,10 @@ function throwFaults(faults: readonly string[]): void {
   if (faults.length > 0) throw new ConfigError(faults);
 }
 
-/** Each variable by itself. What is at fault so is judged no further: one start names all faults, each of them once. */
+/**
+ * Validates each variable by itself. A faulty one is left out of later checks, so that one start reports all faults,
+ * each once.
+ */
 function readVariables(env: Environment): {
   readonly variables: Variables;
   readonly faults: readonly string[];
@@ -130,7 +133,7 @@ function schemaConfigOf(variables: Variables): SchemaConfig {
   };
 }
 
-/** What well-formed variables have against each other. */
+/** Finds well-formed variables that contradict each other. */
 function disagreements(variables: Variables, isSound: (...names: Name[]) => boolean): string[] {
   const faults: string[] = [];
   if (isSound('ONENET_URL', 'ONENET_ALLOW_HTTP')) {

@@ -1,7 +1,7 @@
 import type { SignMethod } from '../onenet/authorization.ts';
 import { type Products, type ProductsFileError, readProducts } from './products-file.ts';
 
-/** A static token, or what it takes to mint tokens for one product or for several. */
+/** A static token, or the keys to mint tokens for one product or several. */
 export type Credentials =
   | { readonly token: string }
   | ({ readonly productId: string; readonly accessKey: string } & Minting)
@@ -15,8 +15,8 @@ interface Minting {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Says what is wrong with the choice of credentials, whether or not each of them is well-formed, and reads the products
- * file where that is the choice.
+ * Checks which credentials are set together, whether or not each is well-formed, and reads the products file if there
+ * is one.
  */
 export function examineCredentials(env: Environment): {
   readonly faults: readonly string[];
@@ -32,7 +32,7 @@ export function examineCredentials(env: Environment): {
   }
 }
 
-/** @param variables Without a fault. */
+/** @param variables Variables that passed validation. */
 export function credentialsOf(
   variables: {
     readonly ONENET_AUTHORIZATION: string | undefined;

@@ -7,12 +7,12 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-
 /** Access keys in base64 by product id. */
 export type Products = Map<string, string>;
 
-/** What is wrong with a products file, without a word of what it says. */
+/** What is wrong with a products file. The message never quotes the file, which contains keys. */
 export class ProductsFileError extends Error {
   override readonly name = 'ProductsFileError';
 }
 
-/** @throws ProductsFileError unless it is a JSON object of product ids and their access keys, with one at least. */
+/** @throws ProductsFileError unless the text is a JSON object that maps at least one product id to its access key. */
 export function parseProducts(text: string): Products {
   const entries = Object.entries(parseObject(text));
   if (entries.length === 0) throw new ProductsFileError('names no product');
@@ -35,7 +35,7 @@ function parseObject(text: string): object {
   throw new ProductsFileError('is not a JSON object');
 }
 
-/** @throws ProductsFileError also where it cannot be read. */
+/** @throws ProductsFileError if the file cannot be read or is invalid. */
 export function readProducts(path: string): Products {
   let text: string;
   try {
@@ -47,13 +47,13 @@ export function readProducts(path: string): Products {
 }
 
 /**
- * Follows a products file: it is read every second, whatever the file system tells of it, so that neither a link that is
- * swapped nor a volume without events nor a copy with the old times goes unnoticed.
+ * Watches a products file by reading it every second. Unlike file system events or modification times, this also
+ * notices a swapped symbolic link, a volume without events and a copy that preserves times.
  *
- * @param products What it said at first.
- * @param onChange Told what it says now, where that is sound and something else.
- * @param onFault Told once, why what it was goes on to count.
- * @returns Ends it.
+ * @param products The products that were read at the start.
+ * @param onChange Called with the new products when the file has changed and is valid.
+ * @param onFault Called once for each fault of the file; the products read last stay in use.
+ * @returns Stops watching.
  */
 export function watchProducts(
   path: string,

@@ -2,9 +2,10 @@ const OTLP_PROTOCOLS = ['http/protobuf', 'http/json'] as const;
 export type OtlpProtocol = (typeof OTLP_PROTOCOLS)[number];
 
 /**
- * Whether and how spans are exported, by variables that many programs share; what else they say is for the SDK to read.
+ * Decides whether and how spans are exported. Many programs share these variables; the SDK reads the rest of them.
  *
- * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ for empty ones being none.
+ * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ for why an empty variable
+ * counts as unset.
  */
 export function readTracing(env: Readonly<Record<string, string | undefined>>): {
   readonly protocol?: OtlpProtocol | undefined;

@@ -21,7 +21,7 @@ const FLAGS: ReadonlyMap<string, boolean> = new Map([
   ['false', false],
 ]);
 
-/** The library's own validators quote the value in their messages; these say what is wrong in ours. */
+/** Makes a validator with our own message, because envalid's validators quote the value. */
 function rule<T>(message: string, parse: (text: string) => T | undefined) {
   return makeExactValidator<T>((text) => {
     const value = parse(text);
@@ -79,7 +79,7 @@ const scopes = rule('must be scopes with commas between them', (text) => {
 
 const OPTIONAL = { default: undefined };
 
-/** Each variable by itself; what they have against each other is for `config.ts` to say. */
+/** Validates each variable by itself; `config.ts` checks how they fit together. */
 export const VARIABLES = {
   HOST: matching(HOST, 'must be a host name or an IP address')({ default: '127.0.0.1' }),
   PORT: integer(0, 65535)({ default: 4001 }),

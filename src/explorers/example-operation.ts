@@ -1,6 +1,6 @@
 /**
- * What the explorers open with: what a router would send for two devices. Against the demo's OneNET it shows a task, its
- * absence as data, and an error with its code.
+ * The operation that the explorers are prefilled with: what a router would send for two devices. With the demo's OneNET
+ * it shows a task, an absence as data, and an error with its code.
  */
 export const exampleOperation = {
   document: `# What a router sends: one representation for each device.

@@ -6,16 +6,16 @@ import type { FastifyInstance } from 'fastify';
 
 import { exampleOperation } from './example-operation.ts';
 
-/** Rendered by the build, so that an installation for production carries neither the package nor what comes with it. */
+/** The build renders the page, so that a production install needs neither the package nor its dependencies. */
 const PAGE_FILE = new URL('../../dist/graphiql.html', import.meta.url);
-/** The options that the build renders the page with; here it gets the others. */
+/** Options that the build renders into the page; the service replaces them with the complete ones. */
 export const BUILD_OPTIONS = { title: 'onenet-ota-subgraph' } as const;
 
 const compress = promisify(gzip);
 
 const HEADERS = {
   'content-type': 'text/html; charset=utf-8',
-  // The page is one inline script with its workers in it. It can load nothing and call nobody but this service.
+  // The page is one inline script that contains its workers. It can load nothing and connect only to this service.
   'content-security-policy':
     "default-src 'none'; script-src 'unsafe-inline'; worker-src blob:; style-src 'unsafe-inline'; img-src data:; " +
     "font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -25,9 +25,9 @@ const HEADERS = {
 };
 
 /**
- * Serves GraphiQL, which needs nothing from elsewhere.
+ * Serves GraphiQL, which loads nothing from other hosts.
  *
- * @param headers What its headers editor opens with.
+ * @param headers Headers with which its editor is prefilled.
  */
 export function serveGraphiQL(
   server: FastifyInstance,
@@ -35,13 +35,13 @@ export function serveGraphiQL(
   headers: Readonly<Record<string, string>>,
 ): void {
   void server.register(async (scope) => {
-    // Nine megabytes: as a buffer, all readers share them.
+    // The page has 9 MB; as one buffer, it is shared by all readers.
     const page = Buffer.from(fillIn(await readFile(PAGE_FILE, 'utf8'), headers));
     let compressed: Promise<Buffer> | undefined;
     scope.get(path, async (request, reply) => {
       void reply.headers(HEADERS);
       if (!/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) return reply.send(page);
-      // They become two.
+      // Compressed, it has 2 MB.
       compressed ??= compress(page);
       return reply.header('content-encoding', 'gzip').send(await compressed);
     });
@@ -55,9 +55,9 @@ function fillIn(page: string, headers: Readonly<Record<string, string>>): string
     defaultQuery: exampleOperation.document,
     variables: JSON.stringify(exampleOperation.variables, null, 2),
     headers: JSON.stringify(headers, null, 2),
-    // What is typed there may be the secret.
+    // The headers typed in may include the secret.
     shouldPersistHeaders: false,
   };
-  // As a function: what `replace` would make of a `$` in a string is none of the operation's business.
+  // A function, because `replace` would interpret a `$` in a replacement string.
   return page.replace(JSON.stringify(BUILD_OPTIONS), () => JSON.stringify(options));
 }

@@ -1,17 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Serves Apollo Sandbox where the GraphQL endpoint is, and answers the browser that asks whether Apollo Studio may post
- * there: it may, with whatever headers it and its users choose.
+ * Serves Apollo Sandbox at the GraphQL endpoint, and answers the preflight by which a browser asks whether Apollo
+ * Studio may post there: it may, with any headers.
  *
- * @param page Gives it as HTML.
+ * @param page Renders the page as HTML.
  */
 export function serveSandbox(server: FastifyInstance, path: string, page: () => Promise<string>): void {
   server.get(path, async (_request, reply) =>
     reply
       .headers({
         'content-type': 'text/html',
-        // Beside the policy that the page has in itself, where this has no effect.
+        // The page has a policy of its own in a `meta` element, where `frame-ancestors` has no effect.
         'content-security-policy': "frame-ancestors 'none'",
         'x-content-type-options': 'nosniff',
       })

@@ -5,26 +5,27 @@ import type { OperationLimits } from './limits.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
 
-/** What is known of a whole operation before any of its entities is resolved. */
+/** What is decided about a whole operation before any of its entities is resolved. */
 export interface Admission {
-  /** The distinct pairs that it asks for, by id; undefined where none of its entities may be resolved. */
+  /** The distinct pairs that the operation asks for, by id; undefined if none of its entities may be resolved. */
   readonly pairs: ReadonlyMap<string, OtaTaskRequest> | undefined;
-  /** For entities that are not resolved. */
+  /** The error of each entity that is not resolved. */
   readonly fault: Fault;
-  /** How many more entities may carry an error of their own: the answer's size stays bounded. */
+  /** How many more entities may carry an error of their own. This bounds the size of the answer. */
   errorsLeft: number;
 }
 
-/** Of keys, which cost as much to repeat as a value does. */
+/** Response keys are repeated in the answer, so this many of their characters count as one value. */
 const CHARACTERS_PER_VALUE = 100;
 
-/** The representations of each `_entities` field of a plan, in its order. */
+/** The representations of each `_entities` field of a plan, in the plan's order. */
 export type Representations = readonly (readonly unknown[])[];
 
 /**
- * What graphql-js has to resolve one by one, duplicates included; keys count by their length, for each is repeated.
+ * Counts the values that graphql-js would resolve one by one, duplicates included. Response keys add to the count by
+ * their length, because the answer repeats them for every entity.
  *
- * @param perError What an error counts, which any entity and any of its tasks may become.
+ * @param perError How many values one error counts as. Every entity, and every task field of it, may become an error.
  */
 export function countResolvedValues(
   { entities }: OperationPlan,
@@ -38,10 +39,10 @@ export function countResolvedValues(
 }
 
 /**
- * Looks at all `_entities` fields of an operation together: what they ask for must be within the limits before the first call goes
- * out, and what anybody wants to know of a pair decides how it is asked upstream.
+ * Checks all `_entities` fields of an operation together before the first call goes out: whether they stay within the
+ * limits, and which pairs they need. If any field wants the address of a pair, that pair is asked for with its address.
  *
- * @throws RequestError where even nulls for all its entities would be too much.
+ * @throws RequestError if even a null for each entity would make the answer too large.
  */
 export function admitOperation(
   plan: OperationPlan | undefined,
@@ -64,7 +65,7 @@ export function admitOperation(
     : { pairs, fault: BAD_USER_INPUT, errorsLeft: limits.entityErrors };
 }
 
-/** For an operation of which no entity is resolved. */
+/** Admits an operation without resolving any of its entities. */
 function refuse(fault: Fault, limits: OperationLimits): Admission {
   return { pairs: undefined, fault, errorsLeft: limits.entityErrors };
 }
@@ -77,7 +78,9 @@ function sum(
   return entities.reduce((total, field, i) => total + (representations[i]?.length ?? 0) * count(field), 0);
 }
 
-/** Distinct pairs by id, unless there are too many; with an address where anybody wants it. */
+/**
+ * Collects the distinct pairs by id, with the address if any field wants it; undefined if there are more than `max`.
+ */
 function collectPairs(
   entities: readonly PlannedEntities[],
   representations: Representations,

@@ -5,27 +5,29 @@ import type { RequestError } from './request-error.ts';
 
 export interface WrittenAnswer {
   readonly json: string;
-  /** As GraphQL over HTTP has it: 200 for what was executed, 400 for what only the client can mend. */
+  /**
+   * As GraphQL over HTTP defines it: 200 for an operation that was executed, 400 for one that the client must correct.
+   */
   readonly status: number;
   readonly hasData: boolean;
-  /** How many errors carry each code. */
+  /** The number of errors by code. */
   readonly errorCounts: ReadonlyMap<string, number>;
 }
 
-/** Writes an answer whose data is lists, entry by entry, and never more than it may be long. */
+/** Writes an answer whose data consists of lists, entry by entry, within a size limit. */
 export interface AnswerWriter {
   /** A field that is no list, as JSON. */
   addField(prefix: string, json: string): void;
   /** @param prefix The key of the list with a colon, as JSON. */
   beginList(prefix: string): void;
-  /** One entry of the list, as JSON. */
+  /** Appends one entry, already serialised as JSON. */
   add(json: string): void;
   endList(): void;
-  /** @param path What comes between the brackets of a JSON array. */
+  /** @param path The elements of the error's path, as they stand between the brackets of a JSON array. */
   addError(fault: Fault, location: SourceLocation, path: string): void;
-  /** So far, in UTF-16 code units. */
+  /** The length so far, in UTF-16 code units. */
   length(): number;
-  /** The whole answer, as Apollo Server would write it; undefined where it has more than `maxBytes`. */
+  /** Returns the whole answer exactly as Apollo Server would write it, or undefined if it is larger than `maxBytes`. */
   finish(): WrittenAnswer | undefined;
 }
 
@@ -66,7 +68,7 @@ export function createAnswerWriter(maxBytes: number): AnswerWriter {
   };
 }
 
-/** The answer to a request of which nothing is executed. */
+/** Writes the answer to a request that was not executed. */
 export function writeErrors({ code, errors, status }: RequestError): WrittenAnswer {
   return {
     json: `${JSON.stringify({ errors })}\n`,

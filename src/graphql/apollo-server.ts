@@ -19,11 +19,11 @@ import type { OperationRequest } from './operation-cache.ts';
 
 export interface ApolloServerOptions {
   readonly schema: GraphQLSchema;
-  /** Landing page, introspection and suggestions in error messages. */
+  /** Enables the landing page, introspection and suggestions in error messages. */
   readonly sandbox: boolean;
-  /** What the headers of the landing page's operation open with. */
+  /** Headers with which the landing page's operation is prefilled. */
   readonly sandboxHeaders: Readonly<Record<string, string>>;
-  /** Whether requests that ask for Apollo's federated trace get it. */
+  /** Whether a request that asks for Apollo's federated trace gets it. */
   readonly federatedTrace: boolean;
   readonly report: ReportUnforeseen;
   readonly logger: Logger;
@@ -35,7 +35,7 @@ interface ApolloContext extends GraphQLContext {
 
 export interface RunningApolloServer {
   /**
-   * Executes an operation that was prepared.
+   * Executes an operation that is already parsed and validated.
    *
    * @returns Nothing where the answer has more than `maxBytes`.
    */
@@ -51,7 +51,7 @@ export interface RunningApolloServer {
   stop(): Promise<void>;
 }
 
-/** The headers that the plugin for Apollo's federated trace looks for. */
+/** The request headers that make Apollo's inline trace plugin add its trace. */
 const FEDERATED_TRACE: HTTPGraphQLRequest = {
   method: 'POST',
   headers: new HeaderMap([['apollo-federation-include-trace', 'ftv1']]),
@@ -59,7 +59,10 @@ const FEDERATED_TRACE: HTTPGraphQLRequest = {
   body: undefined,
 };
 
-/** Executes field by field, by graphql-js, what is not executed by plan; and shows the landing page. */
+/**
+ * Starts the Apollo Server that executes, with graphql-js, every operation that does not run as a plan. It also serves
+ * the landing page.
+ */
 export async function startApolloServer(options: ApolloServerOptions): Promise<RunningApolloServer> {
   const apollo = createApolloServer(options);
   await apollo.start();
@@ -69,7 +72,7 @@ export async function startApolloServer(options: ApolloServerOptions): Promise<R
         { ...request, ...(wantsFederatedTrace && { http: FEDERATED_TRACE }) },
         { contextValue: { ...context, document } },
       );
-      // Only what is deferred comes in pieces, and the schema has nothing to defer.
+      // Only incremental delivery (`@defer`) produces several results, and this schema does not offer it.
       const { errors, data, extensions } = (body as Extract<typeof body, { kind: 'single' }>).singleResult;
       const json = `${JSON.stringify({ errors, data, extensions })}\n`;
       if (Buffer.byteLength(json) > maxBytes) return undefined;
@@ -96,7 +99,7 @@ function countByCode(errors: readonly GraphQLFormattedError[] = []): ReadonlyMap
   return counts;
 }
 
-/** With every choice made here: as it comes, several of them depend on `NODE_ENV` and `APOLLO_*` variables. */
+/** Sets every option explicitly, because several defaults depend on `NODE_ENV` and `APOLLO_*` variables. */
 function createApolloServer({
   schema,
   sandbox,
@@ -112,7 +115,7 @@ function createApolloServer({
     includeStacktraceInErrorResponses: false,
     allowBatchedHttpRequests: false,
     csrfPrevention: true,
-    // Routers need no automatic persisted queries, and their store would be one that any client can fill.
+    // Routers do not need automatic persisted queries, and any client could fill their store.
     persistedQueries: false,
     documentStore: null,
     stopOnTerminationSignals: false,
@@ -139,13 +142,13 @@ function createApolloServer({
   });
 }
 
-/** Has Apollo Server take the document that was validated here, and report what goes wrong in executing it. */
+/** Makes Apollo Server use the document that this service validated, and reports errors that occur during execution. */
 function useOwnDocuments(report: ReportUnforeseen): ApolloServerPlugin<ApolloContext> {
   return {
     async requestDidStart() {
       return {
         async didResolveSource(requestContext) {
-          // It parses and validates only what has no document yet.
+          // Apollo Server parses and validates only if the request has no document yet.
           Object.assign(requestContext, { document: requestContext.contextValue.document });
         },
         async didEncounterErrors({ errors, contextValue }) {

@@ -4,12 +4,15 @@ import type { Admission } from './admission.ts';
 import type { ReadReference } from './device-reference.ts';
 import { createOtaTaskLoader, type OtaTaskLoader } from './loader.ts';
 
-/** What the resolvers of one GraphQL request share. Apollo Server copies it, so what changes is behind a reference. */
+/**
+ * What the resolvers of one GraphQL request share. Apollo Server makes a shallow copy of it, so mutable state must sit
+ * behind a reference.
+ */
 export interface GraphQLContext {
   readonly scope: RequestScope;
-  /** The one way to OneNET. */
+  /** Every call to OneNET goes through this loader. */
   readonly loader: OtaTaskLoader;
-  /** What was found out about the whole operation before any of its entities is resolved. */
+  /** What was decided about the whole operation before any of its entities is resolved. */
   readonly admission: Admission;
   readonly readReference: ReadReference;
 }

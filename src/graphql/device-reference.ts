@@ -1,13 +1,13 @@
 import { isDeviceId } from '../ota-task.ts';
 
-/** A device as another subgraph knows it: all that we need of it is its id and, where there are several, its product. */
+/** A device as the router refers to it: its id and, in a deployment with several products, its product. */
 export interface DeviceReference {
   readonly id: string;
-  /** Undefined where there is only one product; null where this device's is not known. */
+  /** Undefined if the deployment has only one product; null if this device's product is unknown. */
   readonly productId: string | null | undefined;
 }
 
-/** A representation, and what was read from it. */
+/** A representation together with the reference that was read from it. */
 export interface DeviceModel {
   /** For graphql-js, which has to know which entity it is. */
   readonly __typename: 'Device';
@@ -16,7 +16,7 @@ export interface DeviceModel {
   readonly representation: Readonly<Record<string, unknown>>;
 }
 
-/** Reads the device that a representation refers to; `_Any` lets any JSON through, so nothing is taken on trust. */
+/** Reads the device that a representation refers to. `_Any` accepts any JSON, so every part of it is checked. */
 export type ReadReference = (representation: unknown) => DeviceReference | undefined;
 
 /**
@@ -48,7 +48,9 @@ export function createReferenceReader(
   };
 }
 
-/** Equal for equal devices and for no others: no id holds a space. */
+/**
+ * Identifies a device within a request. The id is unique because neither a device id nor a product id contains a space.
+ */
 export function referenceId({ id, productId }: DeviceReference): string {
   return productId === undefined ? id : `${productId ?? ''} ${id}`;
 }

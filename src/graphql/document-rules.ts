@@ -2,7 +2,10 @@ import { type ASTNode, GraphQLError, OperationTypeNode, type ValidationRule } fr
 
 import { MAX_ALIASES, MAX_DEPTH, MAX_DIRECTIVES } from './limits.ts';
 
-/** Refuses what the schema has no root for while it is still the client's mistake; execution would call it ours. */
+/**
+ * Refuses mutations and subscriptions during validation, as a client error; during execution they would count as a
+ * server error.
+ */
 const queriesOnly: ValidationRule = (context) => ({
   OperationDefinition(node) {
     if (node.operation !== OperationTypeNode.QUERY) {
@@ -11,7 +14,7 @@ const queriesOnly: ValidationRule = (context) => ({
   },
 });
 
-/** Caps what multiplies work; each cap is reported once, for what is first above it. */
+/** Limits the constructs that multiply work. Each limit is reported once, at the first node that exceeds it. */
 const caps: ValidationRule = (context) => {
   let aliases = 0;
   let directives = 0;
@@ -39,7 +42,9 @@ const caps: ValidationRule = (context) => {
   };
 };
 
-/** What graphql-js answers of the schema is as large as the schema, unless aliases multiply it. */
+/**
+ * Forbids aliases on introspection and `_service`: without them, the answer can be no larger than the schema itself.
+ */
 const schemaWithoutAliases: ValidationRule = (context) => ({
   Field(node) {
     if (node.alias === undefined) return;
@@ -51,7 +56,7 @@ const schemaWithoutAliases: ValidationRule = (context) => ({
   },
 });
 
-/** For production: clients of a router learn the supergraph's schema from the router. */
+/** Used in production, where clients learn the supergraph's schema from the router. */
 const noIntrospection: ValidationRule = (context) => ({
   Field(node) {
     if (isIntrospection(node.name.value)) {
@@ -64,7 +69,7 @@ function isIntrospection(field: string): boolean {
   return field === '__schema' || field === '__type';
 }
 
-/** To be checked before the specification's own rules, whose cost these bound. */
+/** Rules that run before those of the specification, because they bound what those cost. */
 export function documentRules({ introspection }: { readonly introspection: boolean }): ValidationRule[] {
   const rules = [queriesOnly, caps, schemaWithoutAliases];
   return introspection ? rules : [...rules, noIntrospection];

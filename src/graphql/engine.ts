@@ -6,7 +6,7 @@ import { RequestError } from './request-error.ts';
 export type Engine = 'plan' | 'graphql-js';
 
 /**
- * What executes an operation:
+ * Decides what executes an operation:
  *
  * | operation                                                           | engine     |
  * | ------------------------------------------------------------------- | ---------- |
@@ -14,8 +14,8 @@ export type Engine = 'plan' | 'graphql-js';
  * | the same, with Apollo's federated trace of every field, unless long | graphql-js |
  * | anything else: `_service`, introspection, these beside `_entities`  | graphql-js |
  *
- * @throws RequestError where graphql-js would have to resolve more entities than it can quickly; no router asks for
- * entities and something else.
+ * @throws RequestError if an operation mixes `_entities` with other root fields, which no router does, and has more
+ * values than graphql-js can resolve quickly.
  */
 export function engineFor(
   plan: OperationPlan | undefined,

@@ -5,8 +5,8 @@ import type { DeviceModel } from './device-reference.ts';
 import { BAD_USER_INPUT, graphQLError } from './error-map.ts';
 
 /**
- * Resolves `Query._entities` in place of `@apollo/subgraph`'s own resolver, in which one bad representation nulls the
- * whole batch. Here each stands for itself: an error in the list is the error of its entity alone.
+ * Resolves `Query._entities` in place of the resolver of `@apollo/subgraph`, in which one bad representation nulls the
+ * whole list. Here an invalid representation becomes an error of its own entity only.
  */
 export const resolveEntities: GraphQLFieldResolver<
   unknown,

@@ -10,16 +10,16 @@ import { type DeviceReference, referenceId } from './device-reference.ts';
 import { type Fault, faultOf } from './error-map.ts';
 import type { PlannedField } from './operation-plan.ts';
 
-/** An entity as JSON, and what is wrong with its fields. */
+/** An entity as JSON, and the errors of its fields. */
 export interface WrittenEntity {
   readonly json: string;
   readonly faults: readonly { readonly field: PlannedField; readonly fault: Fault }[];
 }
 
 /**
- * Writes what an `_entities` field says of one device after the other, for the same device only once.
+ * Serialises the devices of one `_entities` field. A device that occurs several times is serialised once.
  *
- * @param maxLength Of an entity; one that is longer is not written to its end, for its answer is never sent.
+ * @param maxLength The length beyond which an entity is not completed: its answer is over the limit and is never sent.
  */
 export function createEntityWriter(
   fields: readonly PlannedField[],

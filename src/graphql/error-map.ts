@@ -30,7 +30,7 @@ const MESSAGES = {
 
 type ErrorCode = keyof typeof MESSAGES;
 
-/** Every code that an error of an operation carries, Apollo Server's own for a malformed one included. */
+/** Every code that an operation's errors can have, including Apollo Server's codes for malformed requests. */
 export const ERROR_CODES: readonly string[] = [
   ...Object.keys(MESSAGES),
   'GRAPHQL_PARSE_FAILED',
@@ -40,7 +40,7 @@ export const ERROR_CODES: readonly string[] = [
   'PERSISTED_QUERY_NOT_SUPPORTED',
 ];
 
-/** What an error says, wherever in an answer it stands. */
+/** An error without its place in the answer. */
 export interface Fault {
   readonly message: string;
   readonly extensions: {
@@ -50,7 +50,7 @@ export interface Fault {
     readonly deviceId?: string;
     readonly otaType?: OtaTaskType;
   };
-  /** What is masked by it, to be logged. */
+  /** The internal error that this one masks, for the log. */
   readonly cause?: Error;
 }
 
@@ -74,15 +74,15 @@ function fault(code: ErrorCode, details: Details = {}): Fault {
   };
 }
 
-/** For a representation that cannot be a device. */
+/** The representation does not refer to a valid device. */
 export const BAD_USER_INPUT = fault('BAD_USER_INPUT');
 
 export const OPERATION_TOO_LARGE = fault('OPERATION_TOO_LARGE');
 
-/** What clients wrote wrong is quoted to them, but not at any length. */
+/** Messages quote the client's mistake, up to this many characters. */
 export const MAX_MESSAGE_LENGTH = 500;
 
-/** For values of arguments that graphql-js does not accept. */
+/** graphql-js rejected the value of an argument. */
 export function badArgument({ message }: Pick<GraphQLError, 'message'>): Fault {
   return fault('BAD_USER_INPUT', { message: message.slice(0, MAX_MESSAGE_LENGTH) });
 }
@@ -114,8 +114,8 @@ function loadFailed(error: Error, key: DeviceTaskKey): Fault {
 }
 
 /**
- * For graphql-js to place in an answer. One node is enough: it would point at each of those that were merged, and Apollo's
- * federated trace repeats them all.
+ * Makes the error that graphql-js places in the answer. It gets one node only: with several, graphql-js would list the
+ * location of each merged node, and Apollo's federated trace would repeat them all.
  */
 export function graphQLError(
   { message, extensions, cause }: Fault,
@@ -124,14 +124,17 @@ export function graphQLError(
   return new GraphQLError(message, { nodes: node ?? null, extensions, originalError: cause });
 }
 
-/** Is told of an error that was not made here and is not the client's own mistake. */
+/** Receives each error that is neither one of ours nor the client's mistake. */
 export type ReportUnforeseen = (
   cause: unknown,
   path: readonly (string | number)[] | undefined,
   scope: RequestScope,
 ) => void;
 
-/** What graphql-js says of a value that the client sent points at the document, as ours does, and has no code. */
+/**
+ * graphql-js reports an invalid value from the client as an error with nodes, without a cause and without a code. Our
+ * own errors have nodes too, but always a code.
+ */
 function isClientsMistake(error: unknown): boolean {
   const cause = unwrapResolverError(error);
   return (
@@ -143,8 +146,8 @@ function isClientsMistake(error: unknown): boolean {
 }
 
 /**
- * The last gate that every error of graphql-js' way passes: it lets through what was made here and what says that the
- * client sent a wrong value, and masks the rest.
+ * Formats every error of an operation that graphql-js executes: our own errors and those about the client's values
+ * pass, all others are masked.
  */
 export function formatError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   const { message, path, extensions } = formatted;
@@ -163,7 +166,7 @@ function isUnforeseen({ extensions }: Pick<GraphQLFormattedError, 'extensions'>)
   return extensions?.['code'] === undefined || extensions['code'] === 'INTERNAL_SERVER_ERROR';
 }
 
-/** Reports those of an operation's errors that `formatError` masks. */
+/** Reports the errors that `formatError` masks. */
 export function reportUnforeseen(
   errors: readonly GraphQLError[],
   scope: RequestScope,

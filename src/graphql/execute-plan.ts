@@ -9,8 +9,8 @@ import type { OperationLimits } from './limits.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 
 /**
- * Executes an operation's plan: as graphql-js would execute the operation, but without walking each field of each entity,
- * and straight to JSON: what is said of a device is written once, however often it is asked for.
+ * Executes an operation's plan with the result that graphql-js would give, but without resolving each field of each
+ * entity: it writes JSON directly, and serialises a device once however often it is requested.
  */
 export async function executePlan(
   plan: OperationPlan,
@@ -48,14 +48,14 @@ export async function executePlan(
   return answer.finish() ?? writeNulls(plan, representations, limits, OPERATION_TOO_LARGE);
 }
 
-/** Every entity is null, and as many as may carry an error say why. */
+/** Writes null for every entity, and an error for as many of them as may carry one. */
 function writeNulls(
   plan: OperationPlan,
   representations: Representations,
   { entityErrors, answerBytes }: OperationLimits,
   fault: Fault,
 ): WrittenAnswer {
-  // As many nulls as there can be representations fit into half of the shortest answer.
+  // No limit is needed here: the nulls of all admissible representations take at most half of `answerBytes`.
   const answer = createAnswerWriter(Infinity);
   let errorsLeft = entityErrors;
   forEachRoot(plan, representations, answer, ({ key, location }, ofRoot) => {

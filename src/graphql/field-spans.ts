@@ -6,9 +6,9 @@ import { faultOf } from './error-map.ts';
 import type { OperationPlan } from './operation-plan.ts';
 
 /**
- * Begins a span for each field of a device that waits for a task, as graphql-js' way does field by field.
+ * Begins a span for each task field of each device, as the resolvers do when graphql-js executes the operation.
  *
- * @returns Ends them all, each with what became of its field.
+ * @returns Ends all of them, each with the outcome of its field.
  */
 export function beginFieldSpans(
   { entities }: OperationPlan,

@@ -4,7 +4,7 @@ import { RequestError } from './request-error.ts';
 /**
  * Reads the body of a GraphQL request.
  *
- * @throws RequestError where it is none.
+ * @throws RequestError if the body is not a valid request.
  * @see https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters
  */
 export function readGraphQLRequest(body: unknown): OperationRequest {
@@ -16,7 +16,7 @@ export function readGraphQLRequest(body: unknown): OperationRequest {
   if (!isAbsent(variables) && !isRecord(variables)) throw malformed('variables must be an object.');
   if (!isAbsent(extensions) && !isRecord(extensions)) throw malformed('extensions must be an object.');
   if (!isAbsent(extensions?.['persistedQuery'])) {
-    // The words by which clients know that they have to send the text.
+    // Clients that use persisted queries recognise this message and send the full text instead.
     throw new RequestError('PERSISTED_QUERY_NOT_SUPPORTED', ['PersistedQueryNotSupported']);
   }
   if (typeof query !== 'string' || query === '') throw malformed('query must be a string, and not empty.');

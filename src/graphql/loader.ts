@@ -4,7 +4,10 @@ import { type OtaTaskOutcome, type OtaTaskRequest, pairId } from '../ota-task.ts
 
 export type OtaTaskLoader = DataLoader<OtaTaskRequest, OtaTaskOutcome, string>;
 
-/** One for each GraphQL request: every (device, type) asked for anywhere in the operation passes it, each of them once. */
+/**
+ * Created for each GraphQL request. Every (device, type) that the operation asks for passes through it, and is fetched
+ * once.
+ */
 export function createOtaTaskLoader(
   fetch: (requests: readonly OtaTaskRequest[]) => Promise<readonly (OtaTaskOutcome | Error)[]>,
 ): OtaTaskLoader {

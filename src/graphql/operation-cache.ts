@@ -27,16 +27,19 @@ import {
 } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
 
-/** For all operations and all of their plans together, as `weigh` estimates them. */
+/** The size of all operations and their plans together, as `weigh` estimates it. */
 const MAX_BYTES = 8 * 1024 * 1024;
 /**
- * Heap for a token with its node, measured from 90 B (a comment) to 500 B (a field without anything), and for a selection
- * of a plan, from 1 B (of a field that is there already) to 380 B (of one with an alias).
+ * Heap used by a token and its node, measured at 90 B (a comment) to 500 B (a bare field); and by a selection of a
+ * plan, measured at 1 B (a field that is already collected) to 380 B (one with an alias).
  */
 const BYTES_PER_TOKEN = 500;
 const BYTES_PER_SELECTION = 400;
 
-/** Of one operation, by its variables but the representations: a type and a few flags. */
+/**
+ * Plans kept for one operation. They differ by its variables other than the representations, usually a type and a few
+ * flags.
+ */
 const MAX_PLANS = 32;
 
 /** An operation as a request names it. */
@@ -49,7 +52,7 @@ export interface OperationRequest {
 /** An operation that is ready to be executed. */
 interface PreparedOperation {
   readonly document: DocumentNode;
-  /** Undefined where graphql-js has something to say about a directive of a root field; then it resolves nothing. */
+  /** Undefined if graphql-js rejects a directive of a root field; in that case it resolves nothing. */
   readonly plan: OperationPlan | undefined;
   readonly representations: Representations;
 }
@@ -57,29 +60,30 @@ interface PreparedOperation {
 /**
  * Parses, validates and plans an operation.
  *
- * @throws RequestError where the text, the operation's name or the variables are wrong.
+ * @throws RequestError if the text, the operation's name or the variables are invalid.
  */
 export type PrepareOperation = (request: OperationRequest) => PreparedOperation;
 
-/** What is known of an operation whatever its variables are. */
+/** The part of an operation that does not depend on its variables. */
 interface KnownOperation {
   readonly document: DocumentNode;
   readonly definition: OperationDefinitionNode;
   readonly fragments: Readonly<Record<string, FragmentDefinitionNode>>;
-  /** Variables that graphql-js coerces; the others are lists of representations, which it would only copy. */
+  /** Variables that graphql-js coerces. The others are lists of representations, which it would only copy. */
   readonly coerced: readonly VariableDefinitionNode[];
   readonly lists: readonly string[];
-  /** Names of the variables that a plan depends on: all but those that hold representations. */
+  /** Names of the variables that a plan depends on: all except those that hold representations. */
   readonly planned: readonly string[];
   readonly plans: ReadonlyMap<string, OperationPlan | undefined>;
 }
 
 /**
- * Keeps operations with their plans by their text: preparing a small one costs several times what executing it does.
- * Clients of a router send a few operations, each of them many times; but since anyone can send many different ones,
- * what is kept is limited by its size, and the least recently used goes first.
+ * Caches operations and their plans by text, because preparing a small operation costs several times what executing it
+ * does. A router's clients send a few operations many times, but anyone can send many different ones, so the cache is
+ * limited by size and evicts the least recently used.
  *
- * @param options.sandbox Whether clients may learn the schema, by introspection and by suggestions in messages.
+ * @param options.sandbox Whether clients may learn the schema from introspection and from suggestions in error
+ * messages.
  */
 export function createOperationCache(
   schema: GraphQLSchema,
@@ -113,7 +117,7 @@ export function createOperationCache(
   };
 }
 
-/** The text is in the key, and its aliases are once more in each plan. */
+/** Estimates bytes. The text is the cache key, and each plan holds its aliases once more. */
 function weigh({ document, plans }: KnownOperation, key: string): number {
   let bytes = key.length * 2;
   for (let token = document.loc?.startToken; token; token = token.next ?? undefined) bytes += BYTES_PER_TOKEN;
@@ -128,8 +132,9 @@ function parseAndValidate(query: string, schema: GraphQLSchema, sandbox: boolean
   }
   const source = new Source(query);
   const document = parseSource(source);
-  // For each node that an error names graphql-js would scan the whole text to find its line, a hundred errors times
-  // twenty nodes; with nothing to scan it finds none, and the tokens tell where the first node is.
+  // graphql-js scans the whole text for the line of each node that an error names, which at a hundred errors of twenty
+  // nodes is slow. Without a text it has nothing to scan; `locationOf` reads the line from the node's first token
+  // instead.
   source.body = '';
   for (const rules of [documentRules({ introspection: sandbox }), specifiedRules]) {
     const errors = validate(schema, document, rules, { hideSuggestions: !sandbox });
@@ -143,7 +148,7 @@ function parseSource(source: Source): DocumentNode {
     return parse(source, { maxLexicalTokens: MAX_TOKENS });
   } catch (error) {
     if (error instanceof GraphQLError) throw new RequestError('GRAPHQL_PARSE_FAILED', [error]);
-    // The parser calls itself for each level of a value.
+    // The parser recurses once for each level of a nested value.
     if (error instanceof RangeError) {
       throw new RequestError('GRAPHQL_PARSE_FAILED', ['The document is nested too deeply.']);
     }
@@ -186,7 +191,7 @@ function coerce(
   return areListsRight ? { ...variables, ...values.coerced } : values.coerced;
 }
 
-/** What makes representations right for graphql-js, which copies them to find it out. */
+/** graphql-js would accept exactly these lists, but copies them to find out. */
 function isListWithoutNull(value: unknown): boolean {
   return Array.isArray(value) && !value.includes(null);
 }

@@ -31,16 +31,16 @@ const ADDRESS_FIELDS: ReadonlySet<string> = new Set(['ipPort', 'downloadUrl']);
 
 export type VariableValues = Readonly<Record<string, unknown>>;
 
-/** An operation that was validated. */
+/** A validated operation. */
 export interface PlanSource {
   readonly schema: GraphQLSchema;
   readonly operation: OperationDefinitionNode;
   readonly fragments: Readonly<Record<string, FragmentDefinitionNode | undefined>>;
-  /** After coercion; values of `_Any` are not looked at. */
+  /** Coerced, except for values of type `_Any`, which planning ignores. */
   readonly variableValues: VariableValues;
 }
 
-/** What an operation asks for, with fragments spread, fields merged and directives obeyed. */
+/** What an operation asks for, after spreading fragments, merging fields and applying directives. */
 export interface OperationPlan {
   /** All fields of the query. */
   readonly roots: readonly (PlannedEntities | Planned)[];
@@ -48,35 +48,35 @@ export interface OperationPlan {
   readonly entities: readonly PlannedEntities[];
   /** Whether it asks for nothing else, but for `__typename`, and for nothing of them that a plan cannot answer. */
   readonly onlyEntities: boolean;
-  /** Why none of its entities can be resolved. */
+  /** Why none of the entities can be resolved, if so. */
   readonly fault: Fault | undefined;
-  /** Selections that were visited: a measure of what the plan and its operation weigh. */
+  /** Selections visited, as a measure of the memory that the plan and its operation use. */
   readonly weight: number;
 }
 
 interface Planned {
   readonly name: string;
-  /** In the answer. */
+  /** The response key. */
   readonly key: string;
-  /** The key with a colon, as JSON. */
+  /** The response key as JSON, followed by a colon. */
   readonly prefix: string;
 }
 
 export interface PlannedEntities extends Planned {
   readonly location: SourceLocation;
   /**
-   * Finds its representations among the variables of a request.
+   * Reads the field's representations from the variables of a request.
    *
-   * @throws RequestError where they are null.
+   * @throws RequestError if they are null.
    */
   readonly representationsIn: (variableValues: VariableValues) => readonly unknown[];
   readonly fields: readonly PlannedField[];
   readonly tasks: readonly PlannedTask[];
-  /** Values that each representation adds to the answer. */
+  /** Values that one representation adds to the answer. */
   readonly values: number;
 }
 
-/** A field of a device: `id` or `__typename`, or one with a task. */
+/** A field of a device: `id`, `__typename` or a task field. */
 export interface PlannedField extends Planned {
   readonly location: SourceLocation;
   readonly task: PlannedTask | undefined;
@@ -85,17 +85,17 @@ export interface PlannedField extends Planned {
 interface PlannedTask {
   readonly type: OtaTaskType;
   readonly withAddress: boolean;
-  /** What is asked of a task. */
+  /** Fields selected on `OtaTask`. */
   readonly ofTask: readonly Planned[];
-  /** What is asked of the absence of one, where that is data. */
+  /** Fields selected on `OtaTaskAbsent`, for `otaTaskResult`. */
   readonly ofAbsent: readonly Planned[];
 }
 
 /**
- * Plans an operation of the subgraph's schema, which has no fields but these.
+ * Plans an operation of the subgraph's schema.
  *
- * @throws GraphQLError where a directive of a root field has an argument that is null against its type: validation
- * permits it if the variable has a default. Within entities the same is the plan's `fault`.
+ * @throws GraphQLError if a directive of a root field has null for a non-null argument; validation permits a nullable
+ * variable there if it has a default. Within entities the same mistake becomes the plan's `fault`.
  */
 export function planOperation(source: PlanSource): OperationPlan {
   const { schema, operation } = source;
@@ -112,7 +112,7 @@ export function planOperation(source: PlanSource): OperationPlan {
     } catch (error) {
       fault = error instanceof GraphQLError ? badArgument(error) : OPERATION_TOO_LARGE;
     }
-    // What belongs to another subgraph, no router asks us for.
+    // A field of another subgraph, such as the product; no router asks us for it.
     if (!fields.every(({ name }) => OUR_FIELDS.has(name))) onlyEntities = false;
     const tasks = fields.flatMap(({ task }) => task ?? []);
     return {
@@ -139,7 +139,7 @@ export function planOperation(source: PlanSource): OperationPlan {
   };
 }
 
-/** Variables that hold nothing but representations, whatever their values are: no plan depends on them. */
+/** Variables that hold only representations. Plans do not depend on their values. */
 export function representationVariables({ variableDefinitions = [] }: OperationDefinitionNode): string[] {
   return variableDefinitions
     .filter(({ type, defaultValue }) => defaultValue === undefined && print(type) === '[_Any!]!')
@@ -155,7 +155,7 @@ function planRepresentations(
     const name = value.name.value;
     return (variableValues) => variableValues[name] as unknown[];
   }
-  // A null among them, which a variable can be, is the fault of that entity alone.
+  // Null elements, possible through a variable, become errors of their own entities.
   const list = new GraphQLList(schema.getType('_Any') as GraphQLScalarType & GraphQLNullableType);
   return (variableValues) => {
     const representations: unknown = valueFromAST(value, list, variableValues);
@@ -171,7 +171,7 @@ function planFields(nodes: MergedField, collect: CollectFields, source: PlanSour
   return collect(selectionSets(nodes), device).map((merged) => ({
     ...planned(merged, collect),
     location: locationOf(merged[0]),
-    // The fields of a device that select something of what they answer are those with a task.
+    // Only the task fields of a device have a selection set.
     task: merged[0].selectionSet === undefined ? undefined : planTask(merged, device, collect, source),
   }));
 }
@@ -203,23 +203,26 @@ function planned([{ alias, name }]: MergedField, collect: CollectFields): Planne
   return { name: name.value, key, prefix: collect.prefixOf(key) };
 }
 
-/** Nodes with one response key; they are executed as one field. */
+/** Nodes that share a response key and are executed as one field. */
 type MergedField = [FieldNode, ...FieldNode[]];
 
 interface CollectFields {
   (selectionSets: readonly SelectionSetNode[], type: GraphQLObjectType): MergedField[];
   /** Selections visited so far. */
   visited(): number;
-  /** A key with a colon, as JSON: one string for all fields with the key, which may be many, and long. */
+  /**
+   * The response key as JSON, followed by a colon. All fields with the same key share one string, since there may be
+   * many long ones.
+   */
   prefixOf(key: string): string;
 }
 
 class PlanTooLargeError extends Error {}
 
 /**
- * Collects the fields that an object answers, as the specification's CollectFields defines them.
+ * Collects the fields of an object as the specification's CollectFields does.
  *
- * @throws PlanTooLargeError once all that it collected took too many steps.
+ * @throws PlanTooLargeError once the plan has visited more than `MAX_PLANNED_SELECTIONS` selections in all.
  * @see https://spec.graphql.org/October2021/#CollectFields()
  */
 function createCollector({ schema, fragments, variableValues }: PlanSource): CollectFields {

@@ -12,19 +12,19 @@ type RequestErrorCode =
   | 'PERSISTED_QUERY_NOT_SUPPORTED'
   | 'BAD_USER_INPUT';
 
-/** A request that only a client can mend; nothing of it is executed. */
+/** A request that the client must correct; no part of it is executed. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   readonly code: RequestErrorCode;
-  /** Of HTTP. */
+  /** HTTP status. */
   readonly status: number;
   readonly errors: readonly GraphQLFormattedError[];
 
-  /** @param causes What graphql-js says of the request, or our own words. */
+  /** @param causes Errors of graphql-js, or messages of our own. */
   constructor(code: RequestErrorCode, causes: readonly (GraphQLError | string)[]) {
     super('The request cannot be executed.');
     this.code = code;
-    // As the protocol of persisted queries wants it.
+    // The protocol of persisted queries requires a 200.
     this.status = code === 'PERSISTED_QUERY_NOT_SUPPORTED' ? 200 : 400;
     this.errors = causes.map((cause) => format(cause, code));
   }

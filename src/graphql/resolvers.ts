@@ -23,7 +23,7 @@ export const resolvers: Resolvers = {
   OtaTaskResult: { __resolveType: (outcome) => (isAbsent(outcome) ? 'OtaTaskAbsent' : 'OtaTask') },
 };
 
-/** Completes a field, and with it its span. */
+/** Resolves a task field and ends its span. */
 async function load<Name extends 'otaTask' | 'otaTaskResult'>(
   name: Name,
   { id: deviceId, productId }: DeviceReference,

@@ -22,15 +22,15 @@ import { resolvers } from './resolvers.ts';
 
 const SCHEMA_FILE = new URL('../../schema.graphql', import.meta.url);
 
-/** What a deployment chooses of its schema. */
+/** Parts of the schema that depend on the deployment. */
 export interface SchemaOptions {
-  /** The field of a device, owned by another subgraph, that tells its product; undefined where there is only one. */
+  /** The device field, owned by another subgraph, that holds its product; undefined if there is only one product. */
   readonly productField: { readonly name: string; readonly isNonNull: boolean } | undefined;
-  /** What the router is to demand, all of it, of whoever asks for a task's secret fields. */
+  /** Scopes that the router requires, all of them, for a task's secret fields. */
   readonly secretFieldScopes: readonly string[] | undefined;
 }
 
-/** The schema as text: the file `schema.graphql` to the letter, unless the options make another of it. */
+/** The schema's text: `schema.graphql` verbatim, unless an option changes it. */
 export function schemaText({ productField, secretFieldScopes }: SchemaOptions): string {
   const text = readFileSync(SCHEMA_FILE, 'utf8');
   if (productField === undefined && secretFieldScopes === undefined) return text;

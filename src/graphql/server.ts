@@ -19,35 +19,35 @@ import { createSchema, type SchemaOptions } from './schema.ts';
 export interface GraphQLServerOptions {
   readonly fetchOtaTasks: FetchOtaTasks;
   readonly schema: SchemaOptions;
-  /** Whether there are credentials for a product, at the moment; asked only where there are several. */
+  /** Whether credentials for a product are configured at the moment; called only if there are several products. */
   readonly isProduct: (productId: string) => boolean;
-  /** Most distinct (device, type) pairs that one operation may ask for. */
+  /** The maximum number of distinct (device, type) pairs in one operation. */
   readonly maxDeviceTasks: number;
-  /** Landing page, introspection and suggestions in error messages. */
+  /** Enables the landing page, introspection and suggestions in error messages. */
   readonly sandbox: boolean;
-  /** What the headers of the landing page's operation open with. */
+  /** Headers with which the landing page's operation is prefilled. */
   readonly sandboxHeaders: Readonly<Record<string, string>>;
-  /** Whether requests that ask for Apollo's federated trace get it. */
+  /** Whether a request that asks for Apollo's federated trace gets it. */
   readonly federatedTrace: boolean;
-  /** How long caches may keep an answer without errors, each user's for that user; 0 is not at all. */
+  /** How long HTTP caches may keep an answer without errors (entities only privately, per user); 0 disables caching. */
   readonly cacheMaxAgeSeconds: number;
   readonly logger: Logger;
 }
 
 interface GraphQLRequest {
-  /** Parsed, and otherwise as it came. */
+  /** The parsed JSON, not yet validated. */
   readonly body: unknown;
-  /** Whether Apollo's trace of every field is asked for. */
+  /** Whether the request asks for Apollo's federated trace. */
   readonly wantsFederatedTrace: boolean;
   readonly scope: RequestScope;
 }
 
 export interface GraphQLAnswer extends WrittenAnswer {
-  /** An answer as a whole: without errors, data with errors, or errors alone. */
+  /** The outcome of the request: no errors, data with errors, or only errors. */
   readonly kind: 'ok' | 'partial' | 'failed';
-  /** What caches may do with it; undefined where they are told nothing. */
+  /** The `Cache-Control` header; undefined if none is sent. */
   readonly cacheControl: string | undefined;
-  /** What executed the operation; undefined where nothing did. */
+  /** What executed the operation; undefined if it was not executed. */
   readonly engine: Engine | undefined;
 }
 
@@ -58,7 +58,7 @@ export interface GraphQLServer {
   stop(): Promise<void>;
 }
 
-/** The whole way of an operation: read, prepare (parse, validate, plan), admit, execute. */
+/** Takes a request through all its steps: read, prepare (parse, validate, plan), admit, execute. */
 export async function createGraphQLServer(options: GraphQLServerOptions): Promise<GraphQLServer> {
   const { fetchOtaTasks, maxDeviceTasks, sandbox, federatedTrace, cacheMaxAgeSeconds, logger } = options;
   const schema = createSchema(options.schema);
@@ -93,7 +93,8 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
       ...written,
       engine,
       kind: isFaultless ? 'ok' : written.hasData ? 'partial' : 'failed',
-      // Not by directive: its type would become part of every supergraph, and its arguments cannot be configured.
+      // Computed here rather than with `@cacheControl`, whose type would become part of every supergraph and whose
+      // arguments cannot be configured.
       cacheControl:
         cacheMaxAgeSeconds === 0
           ? undefined

@@ -8,32 +8,36 @@ import type { Logger } from 'pino';
 import { logFieldsOf } from '../observability/request-id.ts';
 
 /**
- * Routers keep some dozens each, and as many requests as may be under way must fit in. One that sends a body slowly costs
- * 17 KB and a file descriptor, an idle one 7 KB (resident memory, over 2000 of each).
+ * Enough for routers, which keep a few dozen connections each, and for every request that may be in progress. A client
+ * that sends its body slowly costs 17 KB and a file descriptor, an idle one 7 KB (resident memory, measured over 2000
+ * connections of each).
  */
 const MAX_CONNECTIONS = 4096;
-/** Of all answers that wait to be read. */
+/** Unread bytes of all answers together. */
 const MAX_UNREAD_BYTES = 48 * 1024 * 1024;
-/** In characters. Of a longer answer Node is given a piece at a time: it would hold all of it until the end of its writing. */
+/**
+ * In characters. Longer answers are written in pieces, because Node would hold the whole answer until its last byte is
+ * written.
+ */
 const LONG_ANSWER = 1024 * 1024;
 const PIECE_BYTES = 128 * 1024;
 
 export interface ConnectionOptions {
-  /** How long a client may take to read an answer, in milliseconds from when it begins. */
+  /** Milliseconds that a client may take to read an answer, from its start. */
   readonly readTimeoutMs: number;
-  /** How long what is under way may take once the server closes, in milliseconds. */
+  /** Milliseconds that requests in progress may take once the server is closing. */
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
 }
 
 export interface Connections {
-  /** To be told when a request has come whole: from then on it is the client that waits. */
+  /** Must be called when a request has arrived completely: from then on the client waits for us. */
   readonly requestArrived: (socket: Socket) => void;
-  /** Whether nothing is on its way to the client that another answer could be mistaken for. */
+  /** Whether an answer can be sent without being mistaken for part of another one. */
   readonly canAnswer: (socket: Socket) => boolean;
 }
 
-/** An answer that waits to be read. */
+/** An answer that the client has not read completely. */
 interface Unread {
   readonly request: FastifyRequest;
   readonly bytes: number;
@@ -41,8 +45,8 @@ interface Unread {
 }
 
 /**
- * Bounds what clients that send or read slowly can hold: connections, memory, and the end of the process. To be called
- * before any hook that refuses or counts requests.
+ * Limits the connections and memory that slow clients can hold, and how long they can delay shutdown. Must be called
+ * before any hook that refuses or counts requests is added.
  */
 export function boundConnections(
   server: FastifyInstance,
@@ -51,13 +55,13 @@ export function boundConnections(
   const { server: node } = server;
   const closeIdleConnections = node.closeIdleConnections.bind(node);
   let connections = 0;
-  /** Those over which the client is to send something; first the one that has waited longest for it. */
+  /** Connections on which the client is to send something; the one that has waited longest comes first. */
   const waiting = new Set<Socket>();
-  /** Over a connection there is one at a time; first the one that nobody has read from for longest. */
+  /** Unread answers, at most one per connection; the one that has gone unread for longest comes first. */
   const unread = new Map<Socket, Unread>();
   let unreadBytes = 0;
   let deadline: NodeJS.Timeout | undefined;
-  /** Requests that were answered before their bodies had come. */
+  /** Requests that were answered before their body had arrived. */
   const answeredEarly = new WeakMap<Socket, IncomingMessage>();
   let isClosing = false;
 
@@ -71,11 +75,11 @@ export function boundConnections(
     });
   });
 
-  // Whoever sends more requests before the first is answered gets one answer after the other, so that what bounds one
-  // answer bounds them all. Until its turn has come, Node gives an answer no socket.
+  // Pipelined requests are processed one after the other, so that the limits of one answer hold for all. Node gives a
+  // response its socket only when its turn has come.
   server.addHook('onRequest', (_request, { raw }, done) => {
     if (raw.socket !== null) done();
-    // A tick later, for the end of the answer before is told in between.
+    // Wait one tick, because the `close` of the previous answer is emitted in between.
     else raw.once('socket', () => process.nextTick(done));
   });
   server.addHook('onSend', (request, reply, payload, done) => {
@@ -84,7 +88,7 @@ export function boundConnections(
       done(null, payload);
       return;
     }
-    // A buffer is a page that all its readers share.
+    // A buffer is an explorer's page, which all readers share, so it does not count.
     const answer = beginAnswer(request, typeof payload === 'string' ? payload.length : 0);
     reply.raw.once('close', () => endAnswer(socket));
     if (typeof payload === 'string' && payload.length > LONG_ANSWER) {
@@ -96,18 +100,21 @@ export function boundConnections(
     }
   });
 
-  // Node takes a connection for idle once its answer has ended, though most of that may still wait to be read.
+  // Node considers a connection idle once its answer has ended, even if most of the answer is still unread.
   node.closeIdleConnections = () => {
     isClosing = true;
     if (unread.size === 0) closeIdleConnections();
   };
-  // Nor does it cut off slow senders any more, or take for idle who never sent anything.
+  // While closing, Node neither cuts off slow senders nor treats connections that never sent anything as idle, so do
+  // both here.
   server.addHook('preClose', async () => {
     for (const socket of waiting) if (socket.bytesRead === 0) socket.destroy();
     setTimeout(() => node.closeAllConnections(), drainTimeoutMs).unref();
   });
 
-  /** The newcomer gives way only where everybody else is being served. */
+  /**
+   * Destroys the connection that has been idle longest, else the slowest reader; the new one only if there is neither.
+   */
   function makeRoom(newcomer: Socket): void {
     const [idlest] = waiting;
     const [slowest] = unread.keys();
@@ -131,7 +138,10 @@ export function boundConnections(
     return answer;
   }
 
-  /** Who asks for a piece has read the one before, and moves to the end. */
+  /**
+   * Yields an answer in pieces. A client gets the next piece when it has read the previous one, which moves it to the
+   * end of `unread`.
+   */
   function* piecesOf(bytes: Buffer, socket: Socket, answer: Unread): Generator<Buffer> {
     for (let from = 0; from < bytes.length && unread.delete(socket); from += PIECE_BYTES) {
       unread.set(socket, answer);
@@ -139,7 +149,7 @@ export function boundConnections(
     }
   }
 
-  /** The kernel has all of it, or the client has left. */
+  /** Called when the kernel has the whole answer, or the client has disconnected. */
   function endAnswer(socket: Socket): void {
     const answer = unread.get(socket);
     if (answer === undefined) return;
@@ -150,7 +160,10 @@ export function boundConnections(
     if (isClosing && unread.size === 0) closeIdleConnections();
   }
 
-  /** One timer for all: hardly an answer lives to see it. */
+  /**
+   * Destroys the connections of overdue answers. All answers share one timer, because hardly any is still unread when
+   * it fires.
+   */
   function cutOverdue(): void {
     const now = performance.now();
     let leftMs = readTimeoutMs;
@@ -165,7 +178,7 @@ export function boundConnections(
   function cut(socket: Socket, why: string): void {
     const { request } = unread.get(socket) as Unread;
     logger.warn(logFieldsOf(request), why);
-    // An orderly close would leave what the kernel holds of the answer there for minutes.
+    // A graceful close would leave the unread part of the answer in kernel buffers for minutes.
     socket.resetAndDestroy();
     endAnswer(socket);
   }

@@ -10,7 +10,7 @@ import { refuse } from './refusal.ts';
 const MEDIA_TYPES = ['application/json; charset=utf-8', 'application/graphql-response+json; charset=utf-8'];
 const MAX_REMEMBERED_ACCEPTS = 50;
 
-/** Answers a request whose body was parsed. */
+/** Creates the handler of GraphQL requests whose body has been parsed. */
 export function createGraphQLHandler(
   graphql: GraphQLServer,
   begin: (
@@ -34,11 +34,13 @@ export function createGraphQLHandler(
   };
 }
 
-/** Gives the media type to answer with; the choices are remembered, for routers send the same `Accept` again and again. */
+/**
+ * Chooses the media type of an answer. The choices are cached, because routers send the same `Accept` again and again.
+ */
 function createNegotiation(): (accept: string | undefined) => string | undefined {
   const chosen = new LRUCache<string, string>({ max: MAX_REMEMBERED_ACCEPTS });
   return (accept) => {
-    // What is not acceptable is not remembered: nothing is gained by it.
+    // Headers without an acceptable type are not cached, since such requests are refused anyway.
     if (!accept) return MEDIA_TYPES[0];
     let mediaType = chosen.get(accept);
     if (mediaType === undefined) {

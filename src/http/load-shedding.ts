@@ -2,37 +2,40 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { MAX_BODY_BYTES } from './request-body.ts';
 
-/** GraphQL requests at once; what each of them may ask of OneNET is limited elsewhere. */
+/** Concurrent GraphQL requests. Their calls to OneNET are limited elsewhere. */
 const MAX_REQUESTS_UNDER_WAY = 2000;
-/** What a router sends for a few devices is smaller; only what is larger counts as heavy. */
+/** A router's request for a few devices is smaller than this; larger bodies count as heavy. */
 const LIGHT_BODY_BYTES = 1024;
-/** Of heavy bodies at once, for each device that one of them may ask for: of the largest operations, some fifty. */
+/**
+ * Concurrent bytes of heavy bodies for each device that one operation may ask for; some fifty of the largest operations
+ * fit.
+ */
 const HEAVY_BYTES_PER_DEVICE = 2048;
-/** Nothing that could be a request. */
+/** Smaller than any real request. */
 const LEAST_BYTES = 128;
 
-/** How often the event loop is looked at, where it is on time. */
+/** The sampling interval while the event loop is on time. */
 const SAMPLE_MS = 50;
-/** Later than this, heavy requests would only make all of them late. */
+/** Beyond this delay, accepting heavy requests would delay all of them. */
 const MAX_SAMPLE_MS = 300;
-/** Later than this, light ones would too. */
+/** Beyond this delay, accepting even light requests would. */
 const MAX_SAMPLE_MS_FOR_LIGHT = 1000;
-/** After each sample in time: twice as much in a second and a half. */
+/** Growth of the limit after each sample that is on time: it doubles in a second and a half. */
 const RECOVERY = 1.025;
 
 export interface LoadShedding {
-  /** The most bytes that the body of the next request may have; what is heavier is to be refused with 503. */
+  /** The largest body accepted at the moment; larger ones are to be refused with 503. */
   readonly largestBody: () => number;
-  /** Counts a request until there is an answer to it, or nobody to answer. */
+  /** Counts a request until it is answered or its client has disconnected. */
   readonly enter: (request: FastifyRequest, reply: FastifyReply) => void;
-  /** Whether even a request for a single device would be refused. */
+  /** Whether even a request for one device would be refused. */
   readonly isOverloaded: () => boolean;
 }
 
 /**
- * Measures requests by the bytes of their bodies, which what they cost is bounded by. While the event loop is late, the
- * heaviest are refused, and lighter and lighter ones for as long as that does not help; so whoever asks for a thousand
- * devices keeps nobody from asking for one.
+ * Sheds load by the size of request bodies, which bounds the cost of a request. While the event loop is late, the limit
+ * shrinks, so that the heaviest requests are refused first: a client that asks for a thousand devices does not stop
+ * others from asking for one.
  */
 export function createLoadShedding(server: FastifyInstance, maxDeviceTasks: number): LoadShedding {
   const maxHeavyBytes = Math.max(maxDeviceTasks * HEAVY_BYTES_PER_DEVICE, MAX_BODY_BYTES);

@@ -2,7 +2,10 @@ import { STATUS_CODES } from 'node:http';
 
 import type { FastifyReply } from 'fastify';
 
-/** Codes for what only a hand-made request can cause; GraphQL's own mistakes carry Apollo's. */
+/**
+ * Codes of refusals outside GraphQL, which only a hand-made request can cause. Errors of GraphQL itself have Apollo's
+ * codes.
+ */
 const CODES: Readonly<Record<number, string>> = {
   400: 'BAD_REQUEST',
   401: 'UNAUTHENTICATED',
@@ -34,14 +37,14 @@ const MESSAGES: Readonly<Record<number, string>> = {
 const JSON_TYPE = 'application/json; charset=utf-8';
 const RETRY_AFTER_SECONDS = 2;
 
-/** The body of an answer that never reached GraphQL, in the shape that GraphQL clients understand. */
+/** The body of a refusal outside GraphQL, in the shape that GraphQL clients expect. */
 function errorBody(status: number): string {
   const message = MESSAGES[status] ?? 'Internal server error.';
   const code = CODES[status] ?? 'INTERNAL_SERVER_ERROR';
   return JSON.stringify({ errors: [{ message, extensions: { code } }] });
 }
 
-/** The status that an error of the web server stands for; what it does not name is our own fault. */
+/** Maps an error of the web server to an HTTP status; an error without a 4xx status is our own fault, a 500. */
 export function statusOf(error: unknown): number {
   const status =
     typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;
@@ -54,7 +57,7 @@ export function refuse(reply: FastifyReply, status: number): FastifyReply {
   return reply.code(status).type(JSON_TYPE).send(errorBody(status));
 }
 
-/** A refusal as it goes over the wire, for what never becomes a request. Nothing can follow it over its connection. */
+/** Serialises a refusal as a raw HTTP response, for input that never becomes a request. It closes the connection. */
 export function refusalBytes(status: number, requestId: string): string {
   const body = errorBody(status);
   const head = [

@@ -5,21 +5,24 @@ import { errorCodes, type FastifyInstance, type FastifyRequest } from 'fastify';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** After decompression; 0 until all of it has come. */
+    /** The size of the decompressed body; 0 until the body has arrived completely. */
     bodyBytes: number;
   }
 }
 
-/** As it comes, and after decompression. */
+/** Limits both the body as received and the decompressed body. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
-/** Of all bodies that have begun to come. */
+/** Received bytes of all incomplete bodies together. */
 const MAX_ARRIVING_BYTES = 32 * 1024 * 1024;
 
 const JSON_IN_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 
 type Decode = (body: Buffer, limit: { readonly maxOutputLength: number }) => Buffer;
 
-/** Routers compress. Done at once: the largest body takes 10 ms, and who sends slowly costs no state of a decompressor. */
+/**
+ * Routers compress their requests. Decompression is synchronous: the largest body takes 10 ms, and a slow sender holds
+ * no decompressor state.
+ */
 const DECODERS: ReadonlyMap<string, Decode> = new Map<string, Decode>([
   ['gzip', gunzipSync],
   ['x-gzip', gunzipSync],
@@ -29,13 +32,13 @@ const DECODERS: ReadonlyMap<string, Decode> = new Map<string, Decode>([
 ]);
 
 export interface BodyOptions {
-  /** Called when a body has come. */
+  /** Called when a body has arrived completely. */
   readonly onArrival: (request: FastifyRequest) => void;
-  /** The most bytes, after decompression, that a body may have at the moment; with more it is refused with 503. */
+  /** The largest decompressed body accepted at the moment; a larger one is refused with 503. */
   readonly largestBody: () => number;
 }
 
-/** Has the server read JSON in UTF-8, whose media type alone it takes. */
+/** Makes the server read JSON in UTF-8 and refuse every other media type. */
 export function readBodies(server: FastifyInstance, { onArrival, largestBody }: BodyOptions): void {
   const receive = createReceiver();
   const parse = server.getDefaultJsonParser('ignore', 'ignore');
@@ -64,7 +67,7 @@ export function readBodies(server: FastifyInstance, { onArrival, largestBody }: 
   });
 }
 
-/** A little can hold gigabytes, so what comes out is limited as it comes. */
+/** Decompresses with a limit on the output, because a small body can expand to gigabytes. */
 function decodeWithin(maxOutputLength: number, received: Buffer, decode: Decode): Buffer {
   const tooLarge = (): Error =>
     maxOutputLength < MAX_BODY_BYTES ? httpError(503) : new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
@@ -79,15 +82,15 @@ function decodeWithin(maxOutputLength: number, received: Buffer, decode: Decode)
 
 const NOTHING = Buffer.alloc(0);
 
-/** A body that has begun to come. */
+/** A body that is still arriving. */
 interface Arrival {
   readonly end: (result: Buffer | Error) => void;
 }
 
 /**
- * Gathers bodies, within the limits of each and of all together: whoever has been sending for longest gives way.
- *
- * Not left to Fastify, which keeps each chunk as it came: of chunks of one byte, 12 MB hold half a gigabyte.
+ * Collects bodies within the limits for each and for all together; if memory runs out, the body that has been arriving
+ * for longest is refused. Fastify does not collect them, because it keeps each chunk as a buffer of its own: 12 MB in
+ * chunks of one byte take half a gigabyte.
  */
 function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Error) => void) => void {
   const arriving = new Set<Arrival>();
@@ -124,14 +127,15 @@ function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Er
       end(length === held.length ? held : held.subarray(0, length));
     }
 
-    /** Of the sender who leaves. */
+    /** The client disconnected while sending. */
     function onError(error: Error): void {
       end(Object.assign(error, { statusCode: 400 }));
     }
 
     function end(result: Buffer | Error): void {
       payload.off('data', onData).off('end', onEnd).off('error', onError);
-      // What is still to come is discarded: the reset that would follow from leaving it overtakes the answer.
+      // Discard the rest of the body. If it were left unread, the connection would be reset, and the reset can overtake
+      // the answer.
       if (result instanceof Error) payload.resume();
       arriving.delete(arrival);
       arrivingBytes -= held.length;
@@ -140,7 +144,10 @@ function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Er
   };
 }
 
-/** Doubles the room when it is used up, so that many small chunks cost no more than their bytes. */
+/**
+ * Appends a chunk and doubles the buffer when it is full, so that many small chunks cost no more memory than their
+ * bytes.
+ */
 function append(held: Buffer, length: number, chunk: Buffer): Buffer {
   if (length === 0) return chunk;
   let roomy = held;

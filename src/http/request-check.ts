@@ -6,27 +6,27 @@ import { createSecretCheck, SECRET_HEADER } from './router-secret.ts';
 export const GRAPHQL_PATH = '/graphql';
 export const GRAPHIQL_PATH = '/graphiql';
 
-/** As Node reads it. */
+/** Node's own test for `Expect: 100-continue`. */
 const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
 
 interface Refusal {
-  /** Of HTTP. */
+  /** HTTP status. */
   readonly status: number;
-  /** The methods of a path that was asked for with another. */
+  /** The `Allow` header of a 405. */
   readonly allow?: string | undefined;
 }
 
-/** What the hooks of a request need to know of it, before its body is read, let alone parsed. */
+/** Checks on a request before its body is read. */
 export interface RequestCheck {
-  /** Whether it is for the GraphQL endpoint, whatever its method. The route counts, however the path is written. */
+  /** Whether a request is for the GraphQL endpoint, whatever its method and however the path is written. */
   readonly isForGraphQL: (request: FastifyRequest) => boolean;
-  /** Why it is refused, if it is. */
+  /** The refusal of a request, if it is refused. */
   readonly refusalOf: (request: FastifyRequest) => Refusal | undefined;
 }
 
 /**
- * Only the GraphQL endpoint asks for the secret; and where the sandbox is on, not for what a browser gets before anybody can
- * have typed it: the page and the answer to a preflight, which hold no data.
+ * Only the GraphQL endpoint requires the secret. With the sandbox enabled, its page and the answer to a preflight do
+ * not, because the browser requests them before a user can enter the secret; neither contains data.
  */
 export function createRequestCheck(routerSecret: string | undefined, sandbox: boolean): RequestCheck {
   const isSecret = routerSecret === undefined ? undefined : createSecretCheck(routerSecret);
@@ -46,7 +46,7 @@ export function createRequestCheck(routerSecret: string | undefined, sandbox: bo
     return isForGraphQL(request) && !(sandbox && (request.method === 'OPTIONS' || isForPage(request)));
   }
 
-  /** Also where nothing is at the path. The sandbox has two methods of the GraphQL endpoint for itself. */
+  /** Also true for an unknown path. The sandbox alone serves GET and OPTIONS on the GraphQL endpoint. */
   function isWrongMethod(request: FastifyRequest): boolean {
     if (request.is404) return true;
     if (request.routeOptions.url !== GRAPHQL_PATH || request.method === 'POST') return false;
@@ -62,13 +62,13 @@ export function createRequestCheck(routerSecret: string | undefined, sandbox: bo
       if (isSecret?.(secret) === false && needsSecret(request)) return { status: 401 };
       if (!isWrongMethod(request)) return undefined;
       const allow = methods.get(pathOf(request));
-      // Where the sandbox is off, its page is not there.
+      // Without the sandbox there is no page, so a browser gets a 404.
       return allow === undefined || isForPage(request) ? { status: 404 } : { status: 405, allow };
     },
   };
 }
 
-/** Whether a browser asks for a page, rather than a program for data. */
+/** Whether the request comes from a browser that navigates to a page. */
 function isForPage({ method, headers }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept?.includes('text/html') ?? false);
 }
@@ -77,7 +77,7 @@ function pathOf({ url }: FastifyRequest): string {
   return url.split('?', 1)[0] as string;
 }
 
-/** @see https://www.rfc-editor.org/rfc/rfc9112#name-request-target for why any other Host is refused. */
+/** @see https://www.rfc-editor.org/rfc/rfc9112#name-request-target for why an invalid Host is refused. */
 function isHost(host: string | undefined): boolean {
   return host !== undefined && host !== '' && URL.canParse(`http://${host}/`);
 }

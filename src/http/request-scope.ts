@@ -4,12 +4,12 @@ import { logFieldsOf } from '../observability/request-id.ts';
 import type { RequestScope, RequestTrace } from '../request-scope.ts';
 
 /**
- * Whoever waits for an answer: until the deadline, or until the connection closes.
+ * Creates the scope of a request, which is canceled when the deadline passes or the connection closes.
  *
- * Not an `AbortSignal`: making one and listening to it is a tenth of what a request of one device costs. Nor with a
- * getter: an object literal with one costs as much.
+ * It is not an `AbortSignal`, since creating one and listening to it takes a tenth of the cost of a request for one
+ * device; and it has no getter, since an object literal with a getter costs as much.
  *
- * @param timeoutMs From now.
+ * @param timeoutMs Milliseconds from now.
  */
 export function createRequestScope(
   request: FastifyRequest,
@@ -26,7 +26,7 @@ export function createRequestScope(
     for (const callback of callbacks) callback();
   }
 
-  // Where this process was late, answers may wait to be read: an immediate comes after that.
+  // If this process was stalled, answers may be waiting to be read. An immediate runs after they have been.
   const deadline = setTimeout(() => setImmediate(cancel, 'deadline'), timeoutMs);
   raw.once('close', () => {
     clearTimeout(deadline);

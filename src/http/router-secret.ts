@@ -2,13 +2,17 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 export const SECRET_HEADER = 'router-authorization';
 
-/** The headers that an explorer opens with: the name where there is a secret, and never its value. */
+/**
+ * Headers with which an explorer is prefilled: the name of the secret's header if there is a secret, but never its
+ * value.
+ */
 export function headersToFillIn(secret: string | undefined): Readonly<Record<string, string>> {
   return secret === undefined ? {} : { [SECRET_HEADER]: '' };
 }
 
 /**
- * Compares in constant time: neither the secret's length nor how much of a guess was right can be measured.
+ * Compares digests in constant time, so that timing reveals neither the secret's length nor how much of a guess is
+ * correct.
  */
 export function createSecretCheck(secret: string): (given: unknown) => boolean {
   const expected = digest(secret);

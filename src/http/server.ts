@@ -23,14 +23,20 @@ import { headersToFillIn } from './router-secret.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 15_000;
-/** Longer than routers (15 to 90 s) and load balancers (60 s) keep an idle connection: they are to close it, not we. */
+/**
+ * Longer than routers (15 to 90 s) and load balancers (60 s) keep an idle connection, so that they close it and not we.
+ * A close on our side could cross a request.
+ */
 const KEEP_ALIVE_TIMEOUT_MS = 95_000;
-/** For what is under way when draining begins and still has all of its own time, to be read and answered. */
+/**
+ * Extra time for requests that have just begun when draining starts: to arrive and to be answered within their own
+ * timeout.
+ */
 export const DRAIN_MARGIN_MS = 5000;
-/** For a client to read why it was refused and to close, before its connection is destroyed. */
+/** Time for a client to read its refusal and close, before its connection is destroyed. */
 const REFUSAL_TIMEOUT_MS = 1000;
 
-/** Of what never becomes a request; anything else is malformed. */
+/** Statuses for input that cannot be parsed as a request, by error code; all other codes are a 400. */
 const UNREADABLE_STATUSES: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
   HPE_HEADER_OVERFLOW: 431,
@@ -38,19 +44,19 @@ const UNREADABLE_STATUSES: Readonly<Record<string, number>> = {
 
 export interface HttpServerOptions {
   readonly graphql: GraphQLServer;
-  /** Most that one operation may ask for. */
+  /** The maximum number of distinct (device, type) pairs in one operation. */
   readonly maxDeviceTasks: number;
   readonly requestTimeoutMs: number;
   readonly routerSecret: string | undefined;
   readonly sandbox: boolean;
   readonly isReady: () => boolean;
   readonly metrics: Metrics;
-  /** Where requests are traced. */
+  /** Undefined if tracing is disabled. */
   readonly traceRequest: TraceRequest | undefined;
   readonly logger: Logger;
 }
 
-/** The web server around GraphQL: what bounds a request, what refuses it, and the routes. */
+/** Creates the web server around GraphQL: limits on requests, refusals and routes. */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   const { graphql, maxDeviceTasks, requestTimeoutMs, routerSecret, sandbox, isReady } = options;
   const { metrics, traceRequest, logger } = options;
@@ -63,7 +69,8 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 1000,
-      // A missing Host is refused below, with a body like any other refusal, and so are two: joined, they are none.
+      // A missing Host is refused below, with a body like any other refusal. So is a repeated one, because the joined
+      // value is invalid.
       requireHostHeader: false,
       joinDuplicateHeaders: true,
     },
@@ -98,7 +105,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     return refuse(allow === undefined ? reply : reply.header('allow', allow), status);
   });
   server.addHook('onSend', (_request, reply, payload, done) => {
-    // A draining server keeps no connection, or closing would wait for the last of them to fall idle.
+    // While draining, close each connection after its answer, or shutdown would wait until the last one is idle.
     if (!isReady()) void reply.header('connection', 'close');
     done(null, payload);
   });
@@ -107,17 +114,17 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     if (status === 500) {
       logger.error({ err: error, ...logFieldsOf(request) }, 'unforeseen error, masked');
     } else if (status !== 503) {
-      // Overload is told by the metrics: a line for each would only add to it.
+      // Overload is visible in the metrics; a log line for each request would only add to it.
       logRefusal(request, status, (error as { readonly code?: string }).code);
     }
-    // Fastify would close with the body unread, and the reset then overtakes the answer; left open, the rest is read and
-    // discarded, for as long as a body may take.
+    // Fastify would close the connection with the body unread, and the resulting reset can overtake the answer. With
+    // the connection open, the rest of the body is read and discarded, within the body timeout.
     return refuse(reply.removeHeader('connection'), status);
   });
 
   const { largestBody, enter, isOverloaded } = createLoadShedding(server, maxDeviceTasks);
   readBodies(server, { largestBody, onArrival: ({ raw }) => connections.requestArrived(raw.socket) });
-  // Node would answer these itself, or not at all.
+  // Node would answer an unknown `Expect` itself and drop `CONNECT` without an answer.
   server.server.on('checkExpectation', (request, response) => server.routing(request, response));
   server.server.on('connect', (_, socket) => refuseUnreadable(socket, 400, 'CONNECT'));
 
@@ -142,12 +149,12 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   return server;
 
   function logRefusal(request: FastifyRequest, status: number, reason?: string): void {
-    // Who leaves while sending is no news.
+    // A client that disconnects while sending is not worth a warning.
     const level = reason === 'ECONNRESET' ? 'debug' : 'warn';
     logger[level]({ status, method: request.method, reason, ...logFieldsOf(request) }, 'request refused');
   }
 
-  /** For what is not even a request that a route could be found for. */
+  /** Refuses input for which no request exists, and so no route. */
   function refuseUnreadable(socket: Duplex, status: number, reason: string): void {
     const requestId = randomUUID();
     logger.warn({ status, reason, requestId }, 'request refused');

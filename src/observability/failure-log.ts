@@ -2,15 +2,15 @@ import type { Logger } from 'pino';
 
 import type { FailedCall } from '../onenet/observer.ts';
 
-/** Lines for failures of one kind that may come at once, and how many more each second. */
+/** Lines of one kind that may be logged at once; after that, `LINES_PER_SECOND`. */
 const BURST = 10;
 const LINES_PER_SECOND = 1;
 
 /**
- * Logs the calls to OneNET that failed, each once, and of a flood of one kind only some: the next line of that kind tells
- * how many were left out. The metrics count them all.
+ * Logs failed calls to OneNET, once each. In a flood of one kind of failure it logs only some, and its next line states
+ * how many were suppressed. The metrics count them all.
  *
- * @param now Milliseconds, from a clock that only moves forward.
+ * @param now Milliseconds, from a monotonic clock.
  */
 export function createFailureLog(logger: Logger, now: () => number): (call: FailedCall) => void {
   const kinds = new Map<string, { lines: number; countedMs: number; suppressed: number }>();

@@ -4,15 +4,15 @@ import type { Config } from '../config/config.ts';
 import type { Credentials } from '../config/credentials.ts';
 
 const CENSOR = '[redacted]';
-/** What a minted token is signed with, wherever it stands. */
+/** The signature of a minted token, wherever it appears. */
 const SIGNATURE = /(sign(?:=|%3D))[^"&\s\\]+/g;
 const MIN_PASSWORD_LENGTH = 8;
 
 /**
- * Logs one JSON object a line. No line is meant to hold a secret; an error from elsewhere might, so each line is searched
- * for those that are known.
+ * Creates a logger that writes one JSON object per line. No line should contain a secret, but a foreign error might, so
+ * each line is searched for the configured secrets.
  *
- * @param destination Standard output, unless told otherwise.
+ * @param destination Defaults to standard output.
  */
 export function createLogger(config: Config, destination?: DestinationStream): Logger {
   const redact = (line: string): string =>
@@ -22,7 +22,9 @@ export function createLogger(config: Config, destination?: DestinationStream): L
   return pino({ level: config.logLevel, hooks: { streamWrite: redact } }, destination ?? pino.destination(1));
 }
 
-/** As they stand in JSON. Read for each line, since the keys of products may change. */
+/**
+ * The configured secrets, escaped as in JSON. They are read anew for each line, since the products' keys may change.
+ */
 function secretsOf({ credentials, routerSecret, redisUrl }: Config): string[] {
   const secrets = [...keysOf(credentials), routerSecret, ...passwordsOf(redisUrl)];
   return secrets.flatMap((secret) => (secret ? JSON.stringify(secret).slice(1, -1) : []));

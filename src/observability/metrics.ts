@@ -4,17 +4,17 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 import { ERROR_CODES } from '../graphql/error-map.ts';
 
-/** What became of a GraphQL request, in the order in which they are judged. */
+/** Outcomes of a GraphQL request. The first that applies counts. */
 const OUTCOMES = [
-  /** The client left, or was too slow, before it had the whole answer. */
+  /** The client disconnected, or was too slow, before it had the whole answer. */
   'aborted',
-  /** 503 while the service cannot keep up. */
+  /** Answered 503 because the service is overloaded. */
   'shed',
-  /** Any other 4xx: the client's own mistake. */
+  /** Answered 4xx because of the client's mistake. */
   'refused',
-  /** Errors and no data. */
+  /** Errors without data. */
   'failed',
-  /** Data and errors; a device without a task is one. */
+  /** Data with errors; a device without a task is an error of `otaTask`. */
   'partial',
   'ok',
 ] as const;
@@ -23,42 +23,42 @@ export type Outcome = (typeof OUTCOMES)[number];
 const KNOWN_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
 const DOCUMENTED_ERRNOS: ReadonlySet<number> = new Set([0, 2, 4, 7, 12]);
 const CIRCUIT_STATES = ['closed', 'half-open', 'open'] as const;
-/** A collection takes some milliseconds. */
+/** Collecting takes some milliseconds. */
 const MIN_COLLECTION_INTERVAL_MS = 100;
-/** From a call that a cache could have answered to the longest deadline that can be configured. */
+/** From an answer out of the cache up to the longest configurable deadline. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
 
-/** What is measured when somebody asks, rather than when it changes. */
+/** Values that are read when the metrics are collected. */
 export interface Readings {
   readonly callsInFlight: () => number;
   readonly callsQueued: () => number;
-  /** Calls that wait for their turn within the quota. */
+  /** Calls waiting for a turn within the quota. */
   readonly quotaWaiting: () => number;
-  /** How many pairs were answered from where: it is counted up elsewhere. */
+  /** Answered pairs by source, counted by `sharing/`. */
   readonly pairsAnswered: Readonly<Record<string, number>>;
-  /** Absent where there is no Redis. */
+  /** Undefined if Redis is not configured. */
   readonly isRedisAvailable: (() => boolean) | undefined;
   readonly circuitState: () => (typeof CIRCUIT_STATES)[number];
-  /** Whether tokens are minted here; a static one somebody has to renew. */
+  /** Whether tokens are minted here or, as `ready`, renewed outside this service. */
   readonly tokenSource: 'minted' | 'ready';
-  /** Unix time in seconds, where it is known. */
+  /** Unix time in seconds, if known. */
   readonly tokenExpiry: () => number | undefined;
 }
 
 export interface Metrics {
-  /** All metrics in Prometheus' text format, none read before it is called. */
+  /** All metrics in Prometheus' text format, collected no earlier than the call. */
   text(): Promise<string>;
-  /** Its media type. */
+  /** The media type of `text`. */
   readonly contentType: string;
   requestStarted(): void;
   requestEnded(outcome: Outcome, status: number, durationMs: number): void;
-  /** @param counts How many errors of an answer carry each code. */
+  /** @param counts The number of errors in an answer, by code. */
   errors(counts: ReadonlyMap<string, number>): void;
   attempt(result: string, errno: number | undefined, durationMs: number): void;
   retry(): void;
 }
 
-/** Every label has a small fixed set of values: no device, no operation text. */
+/** Creates the metrics. Every label has a small, fixed set of values, so no label holds a device or an operation. */
 export function createMetrics(readings: Readings): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -157,7 +157,7 @@ export function createMetrics(readings: Readings): Metrics {
     },
   });
 
-  // What exists from the start has a rate from its first increase.
+  // Prometheus computes the rate of a first increase only if the series existed before it.
   for (const outcome of OUTCOMES) requests.zero({ outcome });
   for (const code of ERROR_CODES) errors.inc({ code }, 0);
 
@@ -185,7 +185,10 @@ export function createMetrics(readings: Readings): Metrics {
   };
 }
 
-/** Lets all who come while a collection is not yet due wait for the same one, so that no number of them costs more. */
+/**
+ * Shares collections: calls that arrive before the next one is due all wait for it, so that more calls do not cost
+ * more.
+ */
 function shareCollections(collect: () => Promise<string>): () => Promise<string> {
   let due: Promise<unknown> = Promise.resolve();
   let next: Promise<string> | undefined;

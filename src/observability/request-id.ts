@@ -5,18 +5,18 @@ import type { FastifyRequest } from 'fastify';
 
 import type { RequestScope } from '../request-scope.ts';
 
-/** What proxies make of ids, and nothing that could forge a log line or a header. */
+/** Ids that proxies generate; excludes anything that could forge a log line or a header. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
 const TRACE_PARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/;
 
-/** The id that somebody before us gave a request, or a new one. */
+/** The request's `x-request-id`, if it is well-formed, or a new id. */
 export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
   const given = headers['x-request-id'];
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
 /**
- * What log lines tell of a request.
+ * The fields that identify a request in the log.
  *
  * @see https://www.w3.org/TR/trace-context/#traceparent-header
  */

@@ -7,7 +7,7 @@ import type { TracedRequest, TraceRequest } from './tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
 import { logFieldsOf } from './request-id.ts';
 
-/** What is learnt of a request on the way to its answer. */
+/** What is known about a request until it ends. */
 interface Followed {
   readonly startedMs: number;
   answer?: GraphQLAnswer;
@@ -15,17 +15,17 @@ interface Followed {
 }
 
 export interface Follow {
-  /** To be told how the operation was answered. */
+  /** Must be called with the answer to the operation. */
   readonly onAnswer: (answer: GraphQLAnswer) => void;
   readonly trace: RequestTrace | undefined;
 }
 
 /**
- * Counts the requests to the GraphQL endpoint, those that never reach GraphQL included. To be called before any hook
- * that refuses requests.
+ * Counts requests to the GraphQL endpoint, including those that are refused before they reach GraphQL. Must be called
+ * before any hook that refuses requests is added.
  *
- * @param isForGraphQL Whatever the method.
- * @returns Follows a request into GraphQL; only such a request is traced.
+ * @param isForGraphQL Whether a request is for the GraphQL endpoint, whatever its method.
+ * @returns Follows a request into GraphQL; only such requests are traced.
  */
 export function followRequests(
   server: FastifyInstance,

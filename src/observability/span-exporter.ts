@@ -12,22 +12,23 @@ import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trac
 
 export interface SpanExport {
   readonly tracer: Tracer;
-  /** Of the `traceparent` header. */
+  /** Reads the `traceparent` header. */
   readonly propagator: TextMapPropagator;
-  /** Sends what is left. */
+  /** Sends the remaining spans. */
   shutdown(): Promise<void>;
 }
 
 const NAME = 'onenet-ota-subgraph';
 
 /**
- * OpenTelemetry's SDK, which reads all other `OTEL_*` variables: endpoint, headers, sampler, batches, resource.
+ * Starts OpenTelemetry's SDK, which reads all other `OTEL_*` variables itself: endpoint, headers, sampler, batches,
+ * resource.
  *
- * The build makes one file of this one and of the SDK, so that an installation for production does not have to carry the
- * thirty megabytes of its packages; nobody loads it unless spans are exported.
+ * The build bundles this file with the SDK, so that a production install does not need the SDK's 30 MB of packages. The
+ * bundle is loaded only if spans are exported.
  *
- * @param protocol How spans travel to the collector, in the words of `OTEL_EXPORTER_OTLP_PROTOCOL`.
- * @param onProblem Told when spans cannot be exported.
+ * @param protocol The transport to the collector, as `OTEL_EXPORTER_OTLP_PROTOCOL` names it.
+ * @param onProblem Called when spans cannot be exported.
  */
 export function createSpanExport(
   protocol: 'http/protobuf' | 'http/json',

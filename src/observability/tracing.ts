@@ -19,19 +19,17 @@ export interface TracedRequest {
   end(status: number, outcome: string): void;
 }
 
-/**
- * Begins the trace of a request that came `ageMs` milliseconds ago; nothing where the sampler has chosen to trace
- * others.
- */
+/** Begins the trace of a request that arrived `ageMs` milliseconds ago; undefined if the sampler does not select it. */
 export type TraceRequest = (
   headers: Readonly<Record<string, unknown>>,
   ageMs: number,
 ) => TracedRequest | undefined;
 
 /**
- * Traces requests: the request itself, in it each field of a device that waits for a task, and in that the calls to OneNET.
+ * Traces requests. A request's span contains one for each task field of a device, and that contains the calls to
+ * OneNET.
  *
- * @param server Where OneNET is.
+ * @param server OneNET's address.
  * @see https://opentelemetry.io/docs/specs/semconv/http/http-spans/ for the names of attributes.
  */
 export function createTracing(
@@ -71,13 +69,13 @@ export function createTracing(
   };
 }
 
-/** What waits for one call, and the call that it waits for, once that has begun. */
+/** The field spans that wait for one call, and the call's span once it has begun. */
 interface Shared {
   readonly fields: Span[];
   call?: Span;
 }
 
-/** What others may wait for, too. */
+/** Lets a trace reach the shared calls of another trace. */
 const sharedOf = new WeakMap<RequestTrace, (key: DeviceTaskKey) => Shared>();
 
 function traceWithin(
@@ -124,7 +122,7 @@ function traceWithin(
         within(first ?? request),
       );
       pair.call = span;
-      // One call answers them all; a span has only one parent.
+      // All of these fields wait for the same call, but a span can have only one parent, so the others are linked.
       for (const field of others) link(field, span);
       return ({ result, errno, status }) => {
         if (status !== undefined) span.setAttribute('http.response.status_code', status);
@@ -147,7 +145,10 @@ function traceWithin(
   return trace;
 }
 
-/** Both ways: in the trace of a field, nothing else tells of a call that another trace has. */
+/**
+ * Links both spans to each other: without the field's link, its trace would not show a call that another trace
+ * contains.
+ */
 function link(field: Span, call: Span): void {
   call.addLink({ context: field.spanContext() });
   field.addLink({ context: call.spanContext() });

@@ -5,9 +5,9 @@ import { OneNetError } from '../onenet-error.ts';
 export type SignMethod = 'md5' | 'sha1' | 'sha256';
 
 /**
- * Gives the value of the `Authorization` header for a call that starts now.
+ * Returns the `Authorization` header for a call that starts now.
  *
- * @param productId Whose call it is, where there are several products.
+ * @param productId The product whose key signs the call, in a deployment with several products.
  */
 export type Authorize = (productId?: string) => string;
 
@@ -21,10 +21,10 @@ export interface TokenOptions {
 }
 
 /**
- * Signs one security token for a product's resources.
+ * Signs a security token for a product's resources.
  *
  * @param expiry Unix time in seconds.
- * @see OneNET's document "security authentication": the signature is over the raw values, the token has them
+ * @see OneNET's document "security authentication": the signature covers the raw values, while the token contains them
  * percent-encoded.
  */
 export function signToken({ productId, accessKey, method }: TokenOptions, expiry: number): string {
@@ -35,17 +35,19 @@ export function signToken({ productId, accessKey, method }: TokenOptions, expiry
   return `version=${VERSION}&res=${encodeURIComponent(res)}&et=${expiry}&method=${method}&sign=${encodeURIComponent(sign)}`;
 }
 
-/** Where calls get their tokens. */
+/** Supplies calls with tokens. */
 export interface TokenSource {
   readonly authorize: Authorize;
-  /** Unix time in seconds at which the last token expires; undefined where there is none yet or it does not tell. */
+  /**
+   * Unix time in seconds at which the current token expires; undefined if there is no token yet or it states no expiry.
+   */
   readonly expiry: () => number | undefined;
 }
 
 /**
- * Mints a token when the first call needs it and again when a fifth of its life is left, so that no call starts with one
- * that expires under way; and when the clock has gone back, for the last one may have been minted by a clock that was far
- * ahead.
+ * Mints a token for the first call and renews it when a fifth of its lifetime is left, so that it never expires during
+ * a call. If the clock has gone back it mints a new one too, because the last may have been minted while the clock was
+ * far ahead.
  *
  * @param options.now Milliseconds since the epoch.
  */
@@ -72,9 +74,9 @@ export function createTokenMint(
 }
 
 /**
- * Mints tokens for several products, each by its own key.
+ * Mints tokens for several products, each with the product's own key.
  *
- * @param products Access keys by product id. It may change: what has another key then is signed by that.
+ * @param products Access keys by product id. The map may change; a product whose key has changed gets a new token.
  */
 export function createProductTokens(
   products: ReadonlyMap<string, string>,
@@ -104,7 +106,7 @@ export function createProductTokens(
   };
 }
 
-/** A static token, which somebody else minted and renews. */
+/** Uses a static token, which is minted and renewed outside this service. */
 export function createStaticToken(token: string): TokenSource {
   const et = new URLSearchParams(token).get('et') ?? '';
   const expiry = /^[0-9]{1,12}$/.test(et) ? Number(et) : undefined;

@@ -1,70 +1,71 @@
 import { createHeap, type HeapItem } from './heap.ts';
 
 export interface BulkheadOptions {
-  /** Most calls in flight at once. */
+  /** The maximum number of calls in flight. */
   readonly maxConcurrent: number;
-  /** Most calls that wait. */
+  /** The maximum number of queued calls. */
   readonly maxQueued: number;
 }
 
-/** Whoever takes turns with others: one GraphQL request. */
+/** The unit of fairness: one GraphQL request. */
 export type Caller = object;
 
-/** A call that wants to go out. */
+/** A call that is ready to be sent. */
 interface Waiter {
   readonly caller: Caller;
-  /** Whether it goes before those of its caller that have not begun. */
+  /** Whether it goes ahead of its caller's first attempts. */
   readonly isRetry: boolean;
   /**
-   * The call may go out. It must `release` its place once it has ended.
+   * Starts the call, which must `release` its place when it ends.
    *
-   * @returns Whether it does. If not, it stays the first in its queue, and all wait until `resume` is called.
+   * @returns Whether the call has started. If not, it stays at the head of its queue, and no call starts until `resume`
+   * is called.
    */
   start(): boolean;
-  /** The queue is full, and this call gives way. */
+  /** Called instead of `start` if the call is dropped because the queue is full. */
   evict(): void;
 }
 
 export interface Bulkhead {
   readonly inFlight: number;
   readonly queued: number;
-  /** Whether no more calls may be in flight. */
+  /** Whether all places are taken. */
   readonly isFull: boolean;
   /**
-   * Starts a call as soon as it may go out, possibly at once. When the queue is full, the call that has waited longest in
-   * the longest queue of any caller is evicted, which may be this one.
+   * Starts a call as soon as there is a place, possibly at once. If the queue is full, the caller with the most queued
+   * calls loses the one that would start next, which may be this call.
    *
-   * @returns Removes the call from the queue; undefined where it does not wait there.
+   * @returns Removes the call from the queue; undefined if it is not queued.
    */
   acquire(waiter: Waiter): (() => void) | undefined;
   readonly release: () => void;
-  /** Tries again to start calls that could not. */
+  /** Tries again to start calls after `start` has returned false. */
   readonly resume: () => void;
 }
 
-/** The calls of one caller that wait. */
+/** The queued calls of one caller. */
 interface Queue extends HeapItem {
   readonly caller: Caller;
-  /** From `next` on; those that were canceled are holes. */
+  /** First attempts, from `next` on; a canceled one leaves a hole. */
   readonly waiters: (Waiter | undefined)[];
   next: number;
   readonly retries: Waiter[];
-  /** How many wait. */
+  /** The number of queued calls. */
   length: number;
-  /** Grows with each queue that is made. */
+  /** Increases with each new queue, so the oldest of equally long queues comes first. */
   readonly ordinal: number;
 }
 
 /**
- * Limits the calls in flight and lets callers take turns: one with a thousand calls does not make one with a single call
- * wait for more than its turn, nor does it take that one's place in the queue.
+ * Limits the calls in flight and serves callers in turn (round robin), so that a request for a thousand devices neither
+ * delays a request for one by more than a turn nor pushes it out of the queue.
  */
 export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): Bulkhead {
   let inFlight = 0;
   let queued = 0;
   let isStarting = false;
   let ordinal = 0;
-  // A Map keeps insertion order, so the first entry is whose turn it is.
+  // A Map keeps insertion order, so the first entry is the caller whose turn it is.
   const queues = new Map<Caller, Queue>();
   const longestFirst = createHeap<Queue>(
     (a, b) => a.length > b.length || (a.length === b.length && a.ordinal < b.ordinal),
@@ -112,7 +113,10 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
     changeLength(queue, -1);
   }
 
-  /** A loop, since a call may end as it starts: calls within calls would be as deep as the queue is long. */
+  /**
+   * Loops instead of recursing, because a call may end while it starts and the recursion would be as deep as the queue
+   * is long.
+   */
   function resume(): void {
     if (isStarting) return;
     isStarting = true;
@@ -125,7 +129,7 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
           break;
         }
         removeFirst(queue);
-        // A caller that has more goes to the end, where this loop, too, comes by again.
+        // A caller with more calls moves to the end of the Map, where this same loop reaches it again.
         if (queues.delete(caller)) queues.set(caller, queue);
       }
     } finally {

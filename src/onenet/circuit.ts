@@ -7,39 +7,43 @@ const MIN_PAIRS = 20;
 const FAILURE_SHARE = 0.5;
 const MAX_PROBES = 3;
 const MAJORITY = 2;
-/** How long one probe that succeeded waits for others to be asked for. */
+/** How long to wait for another pair to probe before a single success closes the circuit. */
 const COMPANY_MS = 1000;
-/** How long probes that failed, or hang, keep others from being made. */
+/** How long failed or hanging probes block new ones. */
 const PATIENCE_MS = 5000;
 
 export type CircuitStatus = 'closed' | 'open' | 'half-open';
 
 export interface Circuit {
-  /** Only while it is closed do attempts go out freely; those that are let through while it is half open are probes. */
+  /** While closed, attempts go out freely; while half open, the attempts it admits are probes. */
   readonly status: CircuitStatus;
-  /** Whether an attempt may go out: not while it is open, nor while it is half open and has enough probes or one of this pair. */
+  /**
+   * Whether an attempt may go out. While half open, that needs a free probe and a pair that is not being probed
+   * already.
+   */
   admits(pair: DeviceTaskKey): boolean;
   /**
-   * An attempt that it admits goes out.
+   * Registers an attempt that was admitted.
    *
-   * @returns What the attempt must give back with its verdict.
+   * @returns A pass, to be given to `leave` along with the verdict.
    */
   enter(pair: DeviceTaskKey): number;
   leave(pass: number, pair: DeviceTaskKey, verdict: Verdict): void;
 }
 
 /**
- * Opens when at least half of at least 20 pairs failed in the last ten seconds, each by its last word, so that nobody opens
- * it with a few bad devices. After five seconds it lets up to three probes of different pairs through, most of which
- * decide. While it is not closed they alone do: what began before says nothing of OneNET's health now.
+ * Opens when at least half of at least 20 pairs have failed in the last ten seconds. Only the latest result of a pair
+ * counts, so a few bad devices cannot open it. After five seconds it admits up to three probes of different pairs, and
+ * two equal verdicts decide. Attempts that began before the last change of status are ignored, because they say nothing
+ * about OneNET's health now.
  *
- * @param now Milliseconds, from a clock that only moves forward.
- * @param onChange Told of each new status.
+ * @param now Milliseconds, from a monotonic clock.
+ * @param onChange Called with each new status.
  */
 export function createCircuit(now: () => number, onChange: (status: CircuitStatus) => void): Circuit {
   const words = createLastWords(now);
   let status: CircuitStatus = 'closed';
-  /** Grows with each change: an attempt counts only if there was none since it began. */
+  /** Increases with each change of status; an attempt counts only in the era in which it began. */
   let era = 0;
   let changedMs = 0;
   const probes = new Map<string, Verdict | 'under way'>();
@@ -60,7 +64,10 @@ export function createCircuit(now: () => number, onChange: (status: CircuitStatu
     return count;
   }
 
-  /** What time alone changes: where too few pairs are asked for, or answer, one success is enough, or all may try again. */
+  /**
+   * Applies what time alone changes: an open circuit becomes half open, a single success closes it if no other pair is
+   * probed in time, and failed or hanging probes make room for new ones.
+   */
   function catchUp(): void {
     if (status === 'open') {
       if (now() - changedMs >= OPEN_MS) change('half-open');

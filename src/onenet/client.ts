@@ -10,10 +10,13 @@ import type { RetryBudget } from './retry-budget.ts';
 import { readTaskingResponse, taskingPath } from './tasking.ts';
 import type { Transport } from './transport.ts';
 
-/** Full jitter, up to this much. Most retries are for a connection that closed as it was used; the next one is new. */
+/**
+ * Upper bound of the full jitter. It is short because most retries follow a connection that OneNET closed just as it
+ * was reused, and the retry gets a new connection.
+ */
 const MAX_JITTER_MS = 100;
 const MAX_ATTEMPTS = 2;
-/** More than the event loop of a healthy process is ever late. */
+/** Longer than the event loop of a healthy process is ever delayed. */
 const STALL_MS = 100;
 
 export interface OneNetClientOptions {
@@ -22,12 +25,12 @@ export interface OneNetClientOptions {
   readonly circuit: Circuit;
   readonly retryBudget: RetryBudget;
   readonly authorize: Authorize;
-  /** Where calls are limited in time as well as in number. */
+  /** Enforces the quota, if calls per second are limited as well as calls in flight. */
   readonly takeTurn?: TakeTurn | undefined;
   readonly observer: OneNetObserver;
-  /** Milliseconds, from the clock of the callers' deadlines. */
+  /** Milliseconds, from the same clock as the callers' deadlines. */
   readonly now: () => number;
-  /** From 0 to 1. */
+  /** A number from 0 to 1. */
   readonly random: () => number;
 }
 
@@ -43,7 +46,10 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
   };
 }
 
-/** Makes one call, with a second attempt where that may help. Callbacks, since promises were a quarter of its cost. */
+/**
+ * Makes one call and, if that may help, a second attempt. It uses callbacks because promises were a quarter of its
+ * cost.
+ */
 function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (result: Result) => void): void {
   const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
   let attempt = 1;
@@ -101,7 +107,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
         fresh: attempt > 1,
       };
       const abort = transport.get(request, onEnd, bulkhead.release);
-      // A probe goes on without those who asked: everybody waits for what it finds.
+      // A probe is never aborted, even if nobody waits for its outcome, because all requests depend on what it finds.
       if (isUnderWay && !isProbe) call.cancel = abort;
     } catch (error) {
       onEnd(error as Error);
@@ -133,7 +139,8 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       return;
     }
     const timer = setTimeout(() => {
-      // Others may have found OneNET ill in the meantime: what this call itself was told says more than that.
+      // The circuit may have opened in the meantime. This call's own result says more than "circuit open", so report
+      // that.
       if (circuit.status !== 'closed') {
         conclude(result);
         return;
@@ -146,7 +153,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
     call.cancel = () => clearTimeout(timer);
   }
 
-  /** The end of a call that was made. */
+  /** Ends a call that was sent. */
   function conclude(result: Result): void {
     end(result);
     if (result instanceof OneNetError && result.consequences.logged) {
@@ -166,7 +173,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
   }
 }
 
-/** Milliseconds before the second attempt; undefined where that would be no better, or must not be. */
+/** Milliseconds before the second attempt; undefined if the result must not be retried or a retry would not help. */
 function retryDelayMs(result: Result, random: () => number): number | undefined {
   if (!(result instanceof OneNetError)) return undefined;
   const { retried } = result.consequences;
@@ -179,7 +186,7 @@ function verdictOn(result: Result): Verdict {
   return result instanceof Error ? 'nothing' : 'success';
 }
 
-/** How an attempt ended, in one word of a small fixed set. */
+/** The result as a metric label, from a small fixed set. */
 function labelOf(result: Result): string {
   if (result instanceof OneNetError) return result.reason;
   if (result instanceof Error) return 'unforeseen';

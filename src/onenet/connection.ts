@@ -4,34 +4,34 @@ import { badResponse, OneNetError } from '../onenet-error.ts';
 import { skipInterimResponses } from './interim-responses.ts';
 import { toOneNetError } from './transport-error.ts';
 
-/** More than a hundred times the documented answer. */
+/** More than a hundred times the size of the documented answer. */
 const MAX_BODY_BYTES = 64 * 1024;
-/** How long a connection may be idle; OneNET's own limit is unknown, and an earlier close by it costs a retry. */
+/** How long a connection may be idle. OneNET's own limit is unknown; if it is shorter, the cost is a retry. */
 const KEEP_ALIVE_MS = 30_000;
 
 export interface HttpRequest {
-  /** Path and query, already encoded. */
+  /** Path and query, already percent-encoded. */
   readonly path: string;
   readonly authorization: string;
 }
 
 export interface HttpResponse {
   readonly status: number;
-  /** The whole body of a 200; empty for any other status, which is judged without it. */
+  /** The whole body of a 200. Empty for any other status, which is judged without its body. */
   readonly body: Buffer;
   readonly retryAfter: string | undefined;
 }
 
 export interface Connection {
-  /** Begun since the connection was made, or made anew because the upstream had closed it. */
+  /** Requests sent since the connection was opened, or reopened after the upstream had closed it. */
   readonly requestCount: number;
   /**
-   * Sends a GET; the connection must have no other under way.
+   * Sends a GET. No other request may be in progress on the connection.
    *
-   * @param onEnd Called once; the connection may be used again only where `reusable`.
+   * @param onEnd Called once. The connection may be used again only if `reusable`.
    */
   get(request: HttpRequest, onEnd: (result: HttpResponse | Error, reusable: boolean) => void): void;
-  /** Ends the request that is under way with this error, at once. */
+  /** Ends the current request with this error, immediately. */
   readonly abort: (error: Error) => void;
   close(): Promise<void>;
 }
@@ -39,21 +39,21 @@ export interface Connection {
 export interface ConnectionOptions {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Milliseconds for one whole request: connecting, sending, and the response with its body. */
+  /** Milliseconds for one whole request: connecting, sending and receiving the response with its body. */
   readonly timeoutMs: number;
 }
 
 /**
- * A connection to OneNET for one request at a time, which judges transport, framing and size, and knows nothing of what a
- * body means. Handler, timer and functions serve all requests of the connection: made for each, they were a tenth of the
- * cost of a call.
+ * A connection to OneNET for one request at a time. It judges transport, framing and size, but not what a body means.
+ * All its requests share one handler, one timer and one set of functions: creating them for each request was a tenth of
+ * a call's cost.
  */
 export function createConnection({ origin, timeoutMs }: ConnectionOptions): Connection {
   const connect = buildConnector({ timeout: timeoutMs });
   let expectHead = (): void => undefined;
   const client = new Client(origin, {
     pipelining: 1,
-    // These two never fire while bytes drip in; the deadline below does.
+    // undici's timeouts do not fire while bytes trickle in; the deadline below does.
     headersTimeout: 0,
     bodyTimeout: 0,
     connect(target, callback) {
@@ -67,7 +67,7 @@ export function createConnection({ origin, timeoutMs }: ConnectionOptions): Conn
   });
   let requestCount = 0;
   client.on('connect', () => {
-    // The request that the connection was made for is waiting already.
+    // The request that caused the connection has been counted already.
     requestCount = 1;
   });
   let onEnd: ((result: HttpResponse | Error, reusable: boolean) => void) | undefined;
@@ -78,8 +78,9 @@ export function createConnection({ origin, timeoutMs }: ConnectionOptions): Conn
   let bytes = 0;
   let chunks: Buffer[] = [];
 
-  // Keeps running when a request ends and restarts with the next; without a request it means nothing. If this process was
-  // late, the response may be waiting to be read, so an immediate, which comes after that, decides.
+  // One timer serves all requests: each request restarts it, and it has no effect between requests. If this process was
+  // stalled, the response may be waiting to be read, so the decision is left to an immediate, which runs after pending
+  // input has been read.
   const deadline = setTimeout(() => {
     const overdue = onEnd;
     setImmediate(() => {
@@ -87,25 +88,25 @@ export function createConnection({ origin, timeoutMs }: ConnectionOptions): Conn
     });
   }, timeoutMs);
 
-  /** A request ends once, whatever else still comes. */
+  /** Ends the request once; whatever comes later is ignored. */
   function end(result: HttpResponse | Error, reusable: boolean): void {
     const callback = onEnd;
     onEnd = undefined;
     callback?.(result, reusable);
   }
 
-  /** A status that is judged without its body stands, whatever became of the body. */
+  /** Ends the request with an error, unless its status is one that is judged without the body: that status stands. */
   function abort(error: Error): void {
     end(status !== 0 && status !== 200 ? { status, retryAfter, body: NO_BODY } : error, false);
   }
 
-  /** A body that is complete before its announced length was not cut off: the length is wrong. */
+  /** If the body received so far is complete JSON, it was not cut off: the announced length was wrong. */
   function explain(error: OneNetError): OneNetError {
     return hasLength && isJson(Buffer.concat(chunks)) ? badResponse('length of the body') : error;
   }
 
   const handler: Dispatcher.DispatchHandler = {
-    // undici demands it. Nothing is aborted through it: a request that is given up costs its connection.
+    // Required by undici. Nothing is aborted through its controller, because giving up a request drops its connection.
     onRequestStart: () => undefined,
     onResponseStart(_, statusCode, headers) {
       if (statusCode < 200) return;
@@ -129,7 +130,8 @@ export function createConnection({ origin, timeoutMs }: ConnectionOptions): Conn
     },
     onResponseEnd() {
       const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-      // A response that must not have a body may have one all the same, which would pass for the next response.
+      // Only a 200 leaves the connection reusable: after a status without a body, such as 204, a body sent in error
+      // would be read as the next response.
       end({ status, retryAfter, body }, status === 200 && !closing);
     },
     onResponseError(_, error) {

@@ -4,17 +4,19 @@ import { badResponse, OneNetError } from '../onenet-error.ts';
 import type { OtaPackageType, OtaTask, OtaTaskOutcome } from '../ota-task.ts';
 
 const PACKAGE_TYPES: Readonly<Record<number, OtaPackageType>> = { 1: 'FULL', 2: 'DELTA' };
-/** GraphQL's Int is 32 bits wide, and none of OneNET's numbers can be negative. */
+/** GraphQL's Int has 32 bits, and none of OneNET's numbers can be negative. */
 const INT_MAX = 2 ** 31 - 1;
-/** Far more than any string of a task needs; one may be asked for thousands of times in one operation. */
+/**
+ * Far more than any string of a task needs. It is bounded because one operation may repeat a string thousands of times.
+ */
 const MAX_STRING_LENGTH = 1024;
 
 /**
- * Reads the body of an HTTP 200 answer to the tasking call: `{"errno": int, "error": string, "data": {…}}`.
- * `error` is never looked at, and fields that the document does not name are ignored.
+ * Decodes the body of an HTTP 200 answer to the tasking call: `{"errno": int, "error": string, "data": {…}}`. `error`
+ * is never read, and fields that OneNET does not document are ignored.
  *
- * @throws OneNetError for an errno other than 0, 4 and 12, and for anything that is not the documented answer; it throws
- * nothing else.
+ * @throws OneNetError, and nothing else: for an errno other than 0, 4 and 12, and for anything but the documented
+ * answer.
  */
 export function decodeTaskingAnswer(body: Buffer): OtaTaskOutcome {
   const answer = parseJson(body);
@@ -42,7 +44,7 @@ function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {
-    // What the parser says quotes the body.
+    // The parser's message quotes the body.
     throw badResponse('not JSON');
   }
 }

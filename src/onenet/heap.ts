@@ -1,18 +1,18 @@
-/** What a heap holds knows its place in there, so that it can be found without a search. */
+/** An item stores its own position in the heap, so it can be removed or updated without a search. */
 export interface HeapItem {
   position: number;
 }
 
 export interface Heap<Item extends HeapItem> {
-  /** The one that comes before all others. */
+  /** The item that comes before all others. */
   readonly first: Item | undefined;
   add(item: Item): void;
   remove(item: Item): void;
-  /** To be called when what decides the order of this item has changed. */
+  /** Must be called after a change that affects the item's order. */
   update(item: Item): void;
 }
 
-/** A binary heap: everything costs at most the logarithm of how much there is. */
+/** A binary heap: every operation takes at most logarithmic time. */
 export function createHeap<Item extends HeapItem>(isBefore: (a: Item, b: Item) => boolean): Heap<Item> {
   const items: Item[] = [];
 

@@ -1,25 +1,25 @@
 import type { Socket } from 'node:net';
 
-/** The beginning of an interim response; 101 is none, for it ends HTTP on its connection. */
+/** The start of an interim response, except 101, which ends HTTP on the connection. */
 const INTERIM = /^HTTP\/1\.1 1(?!01)\d\d[ \r]/;
 const SHORTEST = 'HTTP/1.1 100 ';
 const STATUS = 'HTTP/1.1 '.length;
 const ONE = '1'.charCodeAt(0);
 const END_OF_HEAD = '\r\n\r\n';
-/** Of one interim response: as much as undici takes of any head. */
+/** The longest interim response accepted: undici's limit for any response head. */
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * Keeps interim responses from whoever reads this socket: to undici a 100 that it did not ask for is the end of the
- * connection.
+ * Removes interim responses from what undici reads from this socket. undici would destroy the connection at a 100 that
+ * it did not ask for.
  *
- * @returns To be called with each request: what is read next is the beginning of a head, as it is on a new socket.
- * @see https://www.rfc-editor.org/rfc/rfc9110#section-15.2 for why a client must take them unasked.
+ * @returns Must be called with each request: the next bytes are then the start of a response, as on a new socket.
+ * @see https://www.rfc-editor.org/rfc/rfc9110#section-15.2 for why a client must accept them unasked.
  */
 export function skipInterimResponses(socket: Socket): () => void {
   const read = socket.read.bind(socket);
   let headExpected = true;
-  /** What has come of an interim response whose end has not. */
+  /** The bytes of an interim response that is still incomplete. */
   let part: Buffer = NOTHING;
 
   socket.read = (size) => {
@@ -51,9 +51,9 @@ function afterInterims(bytes: Buffer): Buffer {
   return rest;
 }
 
-/** Whether the bytes begin an interim response, or would if the right ones followed. */
+/** Whether the bytes are the start of an interim response, or could become one. */
 function mayBeInterim(bytes: Buffer): boolean {
-  // This answers for nearly all, and costs next to nothing.
+  // Fast path: one byte is enough to rule out nearly every response.
   if (bytes.length > STATUS && bytes[STATUS] !== ONE) return false;
   const start = bytes.toString('latin1', 0, SHORTEST.length);
   return INTERIM.test(start + SHORTEST.slice(start.length));

@@ -10,14 +10,14 @@ export interface FailedCall {
   readonly attempts: number;
 }
 
-/** Is told what happens between this room and OneNET. */
+/** Receives events of the calls to OneNET, for logs and metrics. */
 export interface OneNetObserver {
   /**
-   * One attempt ended.
+   * Called when an attempt ends.
    *
-   * @param result `task`, `absent`, or the reason of its error: a small fixed set.
-   * @param errno The number that OneNET sent, where it sent one.
-   * @param durationMs From the moment the attempt went out.
+   * @param result `task`, `absent`, or the reason of the error: a small fixed set.
+   * @param errno The errno, if OneNET sent one.
+   * @param durationMs Milliseconds since the attempt was sent.
    */
   attempt(result: string, errno: number | undefined, durationMs: number): void;
   retry(): void;

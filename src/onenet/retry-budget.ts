@@ -5,14 +5,14 @@ const SHARE_OF_CALLS = 0.1;
 
 export interface RetryBudget {
   countCall(): void;
-  /** Whether one more retry may go out; counts it if so. */
+  /** Returns whether one more retry may be sent, and counts it if so. */
   take(): boolean;
 }
 
 /**
- * Keeps an outage from being amplified: in any ten seconds at most one retry for every ten calls, and ten more.
+ * Keeps retries from amplifying an outage: in any ten seconds, one retry for every ten calls, plus ten.
  *
- * @param now Milliseconds, from a clock that only moves forward.
+ * @param now Milliseconds, from a monotonic clock.
  */
 export function createRetryBudget(now: () => number): RetryBudget {
   const counts = createRollingCounts(['call', 'retry'], now);

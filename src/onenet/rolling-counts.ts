@@ -1,12 +1,12 @@
 const WINDOW_SECONDS = 10;
 
-/** How often what happened in the last ten seconds, in steps of one. */
+/** Counts events over the last ten seconds, with a resolution of one second. */
 export interface RollingCounts<Event extends string> {
   add(event: Event): void;
   count(event: Event): number;
 }
 
-/** @param now Milliseconds, from a clock that only moves forward. */
+/** @param now Milliseconds, from a monotonic clock. */
 export function createRollingCounts<Event extends string>(
   events: readonly Event[],
   now: () => number,
@@ -15,7 +15,7 @@ export function createRollingCounts<Event extends string>(
     Object.fromEntries(events.map((event) => [event, 0])) as Record<Event, number>;
   let seconds: { readonly second: number; readonly counts: Record<Event, number> }[] = [];
 
-  /** The current second's counts, after what is too old has been forgotten. */
+  /** Returns the current second's counts, after dropping those outside the window. */
   function current(): Record<Event, number> {
     const second = Math.floor(now() / 1000);
     const last = seconds.at(-1);

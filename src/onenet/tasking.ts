@@ -6,13 +6,13 @@ import { parseRetryAfter } from './retry-after.ts';
 
 const TYPE_PARAMETER: Readonly<Record<OtaTaskType, string>> = { FOTA: '1', SOTA: '2' };
 
-/** Path and query of the tasking call for a device; the id is encoded, so it can move neither host nor path. */
+/** Path and query of the tasking call. The device id is percent-encoded, so it cannot change host or path. */
 export function taskingPath({ deviceId, type, withAddress }: OtaTaskRequest): string {
   const query = `dev_id=${encodeURIComponent(deviceId)}&type=${TYPE_PARAMETER[type]}`;
   return `/ota/south/tasking?${query}${withAddress ? '&cdn=true' : ''}`;
 }
 
-/** What a response means. The status is judged before the body; errno is read from a 200 only. */
+/** Interprets a response. The status is judged before the body, and errno is read from a 200 only. */
 export function readTaskingResponse({
   status,
   body,

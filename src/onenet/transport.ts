@@ -6,22 +6,26 @@ import {
   type HttpResponse,
 } from './connection.ts';
 
-/** How long a new connection cools down after its first response: an upstream that sends too much mostly always does. */
+/**
+ * How long a new connection cools down after its first response, to catch an upstream that sends excess bytes; one that
+ * does so usually does so from the start.
+ */
 const FIRST_COOLDOWN_MS = 10;
 
 export interface Transport {
-  /** Requests under way. */
+  /** The number of requests in flight. */
   readonly inFlight: number;
-  /** Milliseconds after which a request ends, if this process notices in time. */
+  /** Milliseconds after which a request times out; later only if this process is stalled. */
   readonly timeoutMs: number;
   /**
    * Sends one GET and collects the response.
    *
-   * @param request.fresh Whether the connection must be new: if one that was kept turned out to be lost, others may be too.
-   * @param onEnd Called once: with the response; with an `OneNetError` where there is no whole response in time, or what came is
-   * malformed, too large or compressed; or with the error that it was aborted with.
-   * @param onFree Called once, then or a moment later, when another request may take this one's place.
-   * @returns Aborts the request with an error. It must not be called once the request has ended: by then the connection may
+   * @param request.fresh Whether to open a new connection; a retry does, since other kept connections may be lost as
+   * well.
+   * @param onEnd Called once: with the response; with an `OneNetError` if there is no complete response in time, or it
+   * is malformed, too large or compressed; or with the error that the request was aborted with.
+   * @param onFree Called once, at the end or shortly after, when another request may take this one's place.
+   * @returns Aborts the request with an error. Do not call it after the request has ended: its connection may already
    * carry another.
    */
   get(
@@ -29,14 +33,14 @@ export interface Transport {
     onEnd: (result: HttpResponse | Error) => void,
     onFree: () => void,
   ): (error: Error) => void;
-  /** Drops every connection, including those in use. */
+  /** Closes every connection, including those in use. */
   close(): Promise<void>;
 }
 
 /**
- * A pool of connections to OneNET. Each request has a connection to itself, so no response can reach another call, and
- * there are as many connections as there ever were requests at once. A connection is used again only after a flawless 200,
- * and after a cooldown: anything that arrives in the meantime was not asked for and ends the connection.
+ * A pool of connections to OneNET. Each request has a connection to itself, so no response can reach another call;
+ * there are as many connections as there were concurrent requests at most. A connection is reused only after a flawless
+ * 200 and a cooldown: anything that arrives during the cooldown is unsolicited and closes the connection.
  */
 export function createTransport(options: ConnectionOptions): Transport {
   const connections = new Set<Connection>();
@@ -88,12 +92,12 @@ export function createTransport(options: ConnectionOptions): Transport {
   };
 }
 
-/** Calls back once the event loop has polled for what arrived in the meantime; those of one turn share the wait. */
+/** Calls back after the event loop has polled for input once more; calls of the same turn share one wait. */
 function createCooldown(): (onCool: () => void) => void {
   let cooling: (() => void)[] = [];
   return (onCool) => {
     if (cooling.push(onCool) > 1) return;
-    // The first immediate still runs before the next poll, the second right after it.
+    // The first immediate runs before the next poll, the second right after it.
     setImmediate(() => {
       const together = cooling;
       cooling = [];

@@ -3,21 +3,21 @@ import { OneNetError } from '../onenet-error.ts';
 import type { OtaTaskOutcome, OtaTaskRequest, OtaTaskType } from '../ota-task.ts';
 import type { RequestScope, RequestTrace } from '../request-scope.ts';
 
-/** How many pairs were answered from where, once for each request that asked. Failures are not in it. */
+/** Answered pairs by source, once for each request that asked; failures are not counted. */
 export type AnsweredPairs = Record<Origin['source'] | 'in_flight', number>;
 
 export interface InFlightOptions {
   readonly ask: AskOtaTasks;
-  /** Whether calls that are queued wait for their turn within the quota. */
+  /** Whether queued calls are waiting for a turn within the quota rather than for a free place. */
   readonly isOutOfTurns: () => boolean;
-  /** Is counted up. */
+  /** Incremented for each answered pair. */
   readonly answered: AnsweredPairs;
 }
 
-/** Those who wait for the pairs of one request. */
+/** A request that waits for its pairs. */
 interface Batch {
   readonly scope: RequestScope;
-  /** For each of its requests. */
+  /** The call of each requested pair, in order. */
   readonly calls: Call[];
   missing: number;
   readonly resolve: (outcomes: (OtaTaskOutcome | Error)[]) => void;
@@ -27,17 +27,17 @@ interface Call extends OtaTaskCall {
   isAwaited: boolean;
   trace: RequestTrace | undefined;
   deadlineMs: number;
-  /** The calls of one batch have it in common until others join. */
+  /** The waiting batches. The calls of one batch share this set until another batch joins one of them. */
   waiting: Set<Batch>;
   outcome: OtaTaskOutcome | Error | undefined;
 }
 
 /**
- * Has requests that want one pair at the same time share one call. Each waits until its own deadline; the call goes on
- * until nobody waits any longer.
+ * Lets concurrent requests for one pair share one call. Each waits until its own deadline; the call is canceled when
+ * nobody waits for it any more.
  */
 export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions): FetchOtaTasks {
-  // Two levels: to make one key of type and id would cost as much as all the rest.
+  // Two levels, because building one key out of type and id would cost as much as everything else here.
   const underWay: Record<OtaTaskType, Map<string, Call>> = { FOTA: new Map(), SOTA: new Map() };
 
   function begin(
@@ -84,13 +84,16 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
     }
   }
 
-  /** What becomes of a call for a request that waits no longer. */
+  /** The error for a batch that no longer waits for a call. */
   function endedError(reason: 'deadline' | 'disconnected', call: Call): OneNetError {
     if (reason === 'disconnected') return new OneNetError('canceled');
     return call.isQueued && isOutOfTurns() ? new OneNetError('no-turn') : new OneNetError('timeout');
   }
 
-  /** Gives a batch what is there, and errors for the rest; breaks off what nobody else waits for. */
+  /**
+   * Resolves a batch with the outcomes so far and errors for the rest, and cancels the calls that nobody else waits
+   * for.
+   */
   function leave(batch: Batch, reason: 'deadline' | 'disconnected'): void {
     if (batch.missing === 0) return;
     batch.missing = 0;

@@ -1,21 +1,21 @@
 import type { Origin } from '../ask-ota-tasks.ts';
 import { isAbsent, type OtaTaskOutcome, type OtaTaskRequest } from '../ota-task.ts';
 
-/** Lives are shortened by up to this share, so that what was asked for together is not asked for together again. */
+/** Lifetimes are shortened at random by up to this share, so that entries fetched together do not expire together. */
 const JITTER = 0.1;
 
 export interface LifetimeOptions {
-  /** How long a task may be kept, in milliseconds; 0 is not at all. */
+  /** Milliseconds that a task may be kept; 0 disables caching. */
   readonly taskMs: number;
-  /** The same for the absence of a task. */
+  /** Milliseconds that an absence may be kept; 0 disables caching. */
   readonly absentMs: number;
-  /** Milliseconds, from the clock of `Origin`. */
+  /** Milliseconds, from the same clock as the times in `Origin`. */
   readonly now: () => number;
-  /** From 0 to 1. */
+  /** A number from 0 to 1. */
   readonly random: () => number;
 }
 
-/** Gives what OneNET has answered just now its life. */
+/** Assigns a lifetime to an outcome that OneNET has just sent. */
 export type BeginLife = (outcome: OtaTaskOutcome) => Origin;
 
 export function createLifetimes({ taskMs, absentMs, now, random }: LifetimeOptions): BeginLife {
@@ -26,7 +26,9 @@ export function createLifetimes({ taskMs, absentMs, now, random }: LifetimeOptio
   };
 }
 
-/** Whether an outcome also serves who wants the address: it was asked for, or it is there, or there can be none. */
+/**
+ * Whether an outcome can also answer a request for the address: the address was asked for, is present, or cannot exist.
+ */
 export function servesAddress({ withAddress }: OtaTaskRequest, outcome: OtaTaskOutcome): boolean {
   return withAddress || isAbsent(outcome) || outcome.ipPort !== null;
 }

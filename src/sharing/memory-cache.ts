@@ -7,9 +7,9 @@ import { type BeginLife, servesAddress } from './lifetimes.ts';
 export interface MemoryCacheOptions {
   readonly ask: AskOtaTasks;
   readonly beginLife: BeginLife;
-  /** The least recently used goes first. */
+  /** Beyond this, the least recently used entry is evicted. */
   readonly maxEntries: number;
-  /** Milliseconds, from the clock of `Origin`. */
+  /** Milliseconds, from the same clock as the times in `Origin`. */
   readonly now: () => number;
 }
 
@@ -18,7 +18,7 @@ interface Entry extends Origin {
   readonly servesAddress: boolean;
 }
 
-/** Answers what was answered a short while ago from memory. */
+/** Answers recently fetched pairs from memory. */
 export function createMemoryCache({ ask, beginLife, maxEntries, now }: MemoryCacheOptions): AskOtaTasks {
   const entries = new LRUCache<string, Entry>({ maxSize: maxEntries, sizeCalculation: () => 1 });
 

@@ -1,15 +1,15 @@
 import type { TakeTurn } from '../ask-ota-tasks.ts';
 
-/** How late calls may be for their turns without losing them: timers and the event loop are. */
+/** How far calls may catch up after a delay of timers or the event loop, instead of losing their turns. */
 const CATCH_UP_MS = 50;
 /** Calls further apart than this may not come closer to each other, or a second has more than a fifth too many. */
 export const RARE_MS = 200;
 
 /**
- * Spreads calls evenly over time, as the generic cell rate algorithm does: no second has more than a tenth above the
- * quota.
+ * Spreads calls evenly over time with the generic cell rate algorithm, so that no second has more than a tenth above
+ * the quota.
  *
- * @param now Milliseconds, from a clock that only moves forward.
+ * @param now Milliseconds, from a monotonic clock.
  */
 export function createQuota(callsPerSecond: number, now: () => number): TakeTurn {
   const intervalMs = 1000 / callsPerSecond;

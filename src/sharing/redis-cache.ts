@@ -10,20 +10,23 @@ import { decode, encode, type StoredOutcome } from './stored-outcome.ts';
 
 const PREFIX = 'onenet-ota:task:';
 
-/** Redis does nothing else while a script runs: this many take it a millisecond. */
+/** Keys per script. Redis does nothing else while a script runs, and this many take about a millisecond. */
 const MAX_KEYS = 500;
-/** How long answers are gathered to be written together. */
+/** How long answers are collected for one write. */
 const WRITE_AFTER_MS = 5;
 
-/** The value by which a replica tells the others that it asks OneNET; written again, it is taken back. */
+/** The value with which a replica announces that it is asking OneNET. Written again, it withdraws the announcement. */
 const CLAIM = '';
-/** How long others wait for whoever asks OneNET, unless told sooner that there is nothing to wait for. */
+/** How long a claim lasts if it is not withdrawn. */
 const CLAIM_MS = 1000;
-/** How long they wait until they look again, and how long a read may take in all. */
+/** How long a replica waits before it checks a claimed key again, and the limit of one read in all. */
 const LOOK_AGAIN_MS = 20;
 const MOST_READ_MS = 100;
 
-/** Each value and what is left of its life. Whoever finds none claims it: others find the empty value meanwhile. */
+/**
+ * Returns each value with its remaining lifetime. A missing key is claimed, so that other replicas find the empty value
+ * meanwhile.
+ */
 export const READ = createScript(`
 local found = {}
 for i, value in ipairs(redis.call('MGET', unpack(KEYS))) do
@@ -34,8 +37,8 @@ end
 return found`);
 
 /**
- * Each value with its age. An entry that is younger stands, and so does one that serves who wants the address against one
- * that does not; but what has no life is nobody's. An empty value takes back a claim.
+ * Writes each value with its age. A younger entry stays, and so does one with the address if the new one is without; an
+ * entry without a lifetime is always replaced. An empty value withdraws a claim.
  */
 export const WRITE = createScript(`
 for i, key in ipairs(KEYS) do
@@ -55,15 +58,18 @@ end`);
 
 export interface RedisCacheOptions {
   readonly ask: AskOtaTasks;
-  /** With both of this cache's scripts. */
+  /** A connection that has loaded `READ` and `WRITE`. */
   readonly redis: RedisConnection;
   readonly sealOf: (request: OtaTaskRequest) => Seal;
   readonly beginLife: BeginLife;
-  /** Milliseconds, from the clock of `Origin`. */
+  /** Milliseconds, from the same clock as the times in `Origin`. */
   readonly now: () => number;
 }
 
-/** Answers from Redis what any replica was answered a short while ago; while Redis is away, as if it were not there. */
+/**
+ * Answers pairs that any replica has fetched recently from Redis. While Redis is unavailable, every call passes
+ * through.
+ */
 export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCacheOptions): AskOtaTasks {
   const writeSoon = createWriter(redis, now);
 
@@ -71,27 +77,31 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
     return PREFIX + sealOf(request).nameOf(pairId(request));
   }
 
-  /** @returns Each value and what is left of its life, one after the other; empty where Redis does not tell in time. */
+  /** @returns Values and remaining lifetimes, alternating; empty if Redis does not reply in time. */
   async function look(names: readonly string[], mostMs: number): Promise<unknown[]> {
-    // To look into the first replies before the last is there would make that one seem late.
+    // The replies are inspected only once all are there, because inspecting the first would make the last one seem
+    // late.
     const runs = inParts(names, MAX_KEYS).map((part) => redis.run(READ, part, []));
     const replies = await Promise.race([Promise.all(runs), delay(mostMs, [], { ref: false })]);
     return replies.every((reply) => Array.isArray(reply)) ? replies.flat() : [];
   }
 
-  /** @returns What an entry says, if that is of use to the call. */
+  /** @returns The decoded entry, if it can answer the call. */
   function open(call: OtaTaskCall, name: string, value: Buffer): StoredOutcome | undefined {
     const stored = decode(sealOf(call), name, value);
     return call.withAddress && stored?.servesAddress === false ? undefined : stored;
   }
 
-  /** Answers what is there and asks OneNET for the rest, but for what another replica asks for: that is looked for again. */
+  /**
+   * Answers what Redis has and asks OneNET for the rest, except for pairs that another replica has claimed: those are
+   * read again.
+   */
   async function read<Call extends OtaTaskCall>(
     calls: readonly Call[],
     onOutcome: OnOutcome<Call>,
     beganMs: number,
   ): Promise<void> {
-    // Before Redis looks at the lives: they are never taken for longer than they are.
+    // Taken before Redis reads the lifetimes, so that they are never overestimated.
     const readAtMs = now();
     const names = calls.map(nameOf);
     const found = await look(names, beganMs + MOST_READ_MS - readAtMs);
@@ -101,7 +111,7 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
     for (const [i, call] of calls.entries()) {
       if (!call.isAwaited) continue;
       const [value, leftMs] = [found[2 * i], found[2 * i + 1]];
-      // What has no life is nobody's.
+      // An entry without a lifetime is not ours.
       const entry = Buffer.isBuffer(value) && typeof leftMs === 'number' && leftMs > 0 ? value : undefined;
       const stored = entry && open(call, names[i] as string, entry);
       // Nor is what has more of a life than it was written with: its entry was changed.
@@ -147,7 +157,7 @@ export function createRedisCache({ ask, redis, sealOf, beginLife, now }: RedisCa
   };
 }
 
-/** Writes what comes within a few milliseconds together. */
+/** Collects entries for a few milliseconds and writes them together. */
 function createWriter(
   redis: RedisConnection,
   now: () => number,

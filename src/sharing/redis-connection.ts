@@ -2,22 +2,25 @@ import { createClient, RESP_TYPES } from '@redis/client';
 
 import type { Script } from './redis-script.ts';
 
-/** What a command may take. */
+/** The timeout of a command. */
 const COMMAND_MS = 50;
-/** What connecting may take, the handshake included. */
+/** The timeout of connecting, including the handshake. */
 const CONNECT_MS = 1000;
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 4000;
-/** Whoever was there for so long is worth a quick retry again. */
+/** A connection that lasted this long is first retried quickly again. */
 const STABLE_MS = 10_000;
 
-/** Written to find out whether writes are accepted. */
+/** A key written to test whether Redis accepts writes. */
 const PROBE = 'onenet-ota:probe';
 
 export interface RedisConnection {
-  /** Since when it has answered in time and accepted writes, on the clock of `now`; undefined while it does not. */
+  /** When the connection became usable, on the clock of `now`; undefined while it is not. */
   readonly availableSinceMs: number | undefined;
-  /** Resolves to the reply, its strings as buffers; after at most 50 ms to undefined where there is none. Never rejects. */
+  /**
+   * Runs a script and resolves to its reply, with strings as buffers, or to undefined on an error or after 50 ms. Never
+   * rejects.
+   */
   run(script: Script, keys: readonly string[], args: readonly (string | Buffer)[]): Promise<unknown>;
   /** Resolves once the first attempt to connect has ended, one way or the other. */
   readonly firstAttempt: Promise<void>;
@@ -25,24 +28,24 @@ export interface RedisConnection {
 }
 
 export interface RedisConnectionOptions {
-  /** `redis:` or `rediss:`, with credentials where it wants some. */
+  /** A `redis:` or `rediss:` URL, with credentials if the server needs them. */
   readonly url: string;
-  /** All that will ever be run. */
+  /** Every script that `run` will be called with. */
   readonly scripts: readonly Script[];
-  /** Told once when it goes away, with the reason in one word, and once when it is back. */
+  /** Called once when Redis becomes unavailable, with a one-word reason, and once when it is back. */
   readonly onChange: (isAvailable: boolean, reason?: string) => void;
-  /** Milliseconds, from a clock that only moves forward. */
+  /** Milliseconds, from a monotonic clock. */
   readonly now: () => number;
-  /** From 0 to 1. */
+  /** A number from 0 to 1. */
   readonly random: () => number;
 }
 
 type Client = ReturnType<typeof createOurClient>;
 
 /**
- * A connection that is used only while it is flawless. Whatever goes wrong, a late reply, an error, a lost socket, ends it,
- * for that one way also leads out of frozen servers, black holes, demoted primaries and forgotten scripts; a new one
- * must take a write in time before it is used.
+ * A connection that is used only while it works flawlessly. A late reply, an error or a lost socket ends it, because
+ * reconnecting is also the way out of frozen servers, dropped packets, demoted primaries and forgotten scripts. A new
+ * connection must accept a write in time before it is used.
  */
 export function createRedisConnection(options: RedisConnectionOptions): RedisConnection {
   const { url, scripts, onChange, now, random } = options;
@@ -68,7 +71,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     } catch (error) {
       lose(fresh, error as Error);
     } finally {
-      // A client that was lost while it connected may have connected all the same.
+      // A client that was dropped while connecting may have connected nevertheless.
       if (client !== fresh) fresh.destroy();
     }
   }
@@ -123,12 +126,12 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
 function createOurClient(url: string) {
   return createClient({
     url,
-    // What every server and every proxy in front of one understands.
+    // Every server, and every proxy in front of one, supports this version.
     RESP: 2,
     maintNotifications: 'disabled',
     disableOfflineQueue: true,
     socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
-    // Its own timeout holds only until a command is written.
+    // The client's own timeout ends as soon as a command is written.
     commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
   });
 }
@@ -139,8 +142,8 @@ class LateError extends Error {
 }
 
 /**
- * Rejects once the reply is late. The late one must not be this process: time counts from when the command is written,
- * which the client does in an immediate of its own, and in the end what has come meanwhile is read first.
+ * Rejects if the reply is late, but not if only this process is: the time counts from when the command is written,
+ * which the client does in an immediate, and before rejecting it lets pending input be read.
  */
 function within<T>(ms: number, reply: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -156,7 +159,7 @@ function within<T>(ms: number, reply: Promise<T>): Promise<T> {
   });
 }
 
-/** In one word: what a server says beyond that could be anything. */
+/** The reason in one word. The rest of a server's message could contain anything. */
 function reasonOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
   return /^[A-Z]+(?= )/.exec(error.message)?.[0] ?? error.constructor.name;

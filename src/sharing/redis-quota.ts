@@ -5,22 +5,22 @@ import { createQuota, createWake, RARE_MS } from './quota.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { createScript } from './redis-script.ts';
 
-/** What a lease may cover: short, for a turn that its replica does not use is lost to all. */
+/** The time that a lease covers. It is short, because a turn that its replica does not use is lost to the fleet. */
 const LEASE_MS = 50;
-/** How long after its time a turn may still be used. */
+/** How long after its due time a turn may still be used. */
 const LATE_MS = 50;
-/** How far ahead turns are given; one that is further ahead comes from a clock that was set back. */
+/** How far ahead turns are granted. A due time beyond this comes from a clock that was set back. */
 const HORIZON_MS = 1000;
 /** The horizon, and the longest interval. */
 const MAX_DUE_US = 3_000_000;
 const HEARTBEAT_MS = 2000;
-/** A replica that was not heard of for so long has gone. */
+/** A replica without a heartbeat for this long is considered gone. */
 const REPLICA_MS = 6000;
 
 /**
- * Gives the next turns of the whole fleet, up to as many as are wanted, by the clock of Redis; times are microseconds.
+ * Grants the fleet's next turns, up to the number wanted, by Redis' clock. Times are in microseconds.
  *
- * @returns How many, in how long the first of them is due, and how many replicas there are.
+ * @returns The number granted, the time until the first is due, and the number of replicas.
  */
 export const LEASE = createScript(`
 local interval, wanted, replica = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -42,17 +42,17 @@ end
 return {granted, math.floor(due - now), redis.call('ZCARD', KEYS[2])}`);
 
 export interface FleetQuotaOptions {
-  /** With the script of this quota. */
+  /** A connection that has loaded `LEASE`. */
   readonly redis: RedisConnection;
-  /** Of all replicas together. */
+  /** The quota of all replicas together. */
   readonly callsPerSecond: number;
-  /** The quota's own: replicas that give another do not share it. */
+  /** Identifies the quota: replicas with the same name share it. */
   readonly name: string;
-  /** Milliseconds, from a clock that only moves forward. */
+  /** Milliseconds, from a monotonic clock. */
   readonly now: () => number;
-  /** From 0 to 1. */
+  /** A number from 0 to 1. */
   readonly random: () => number;
-  /** Told when this replica begins to go on alone, with what it keeps to. */
+  /** Called when Redis becomes unavailable, with the share that this replica then keeps to. */
   readonly onAlone: (share: { readonly callsPerSecond: number; readonly replicas: number }) => void;
 }
 
@@ -62,8 +62,8 @@ export interface FleetQuota {
 }
 
 /**
- * One quota for the fleet: turns are points in time, evenly spread, which Redis gives to one replica each, some at once.
- * While Redis is away, a replica keeps to its share among the replicas that it last saw.
+ * Enforces one quota for the fleet. Turns are evenly spaced points in time, which Redis leases to replicas, several at
+ * once. While Redis is unavailable, a replica keeps to its share among the replicas it last saw.
  */
 export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
   const { redis, callsPerSecond, name, now, random, onAlone } = options;
@@ -107,7 +107,7 @@ export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
     return alone(waiting, retry);
   }
 
-  /** Drops the turns whose time has passed, and counts the others. */
+  /** Drops turns that are too late to use and counts the rest. */
   function countTurns(nowMs: number): number {
     for (const lease of leases) {
       const passed = Math.max(0, Math.ceil((nowMs - LATE_MS - lease.dueMs) / intervalMs));
@@ -124,7 +124,7 @@ export function createFleetQuota(options: FleetQuotaOptions): FleetQuota {
     alone = undefined;
     const nowMs = now();
     const turns = countTurns(nowMs);
-    // The next before these are used up: to wait for Redis would lose turns.
+    // Lease more turns before these are used up, because waiting for Redis would lose some.
     if (!isAsking && turns <= mostLeased / 2 && turns < waiting) {
       void ask(Math.min(mostLeased, waiting - turns));
     }

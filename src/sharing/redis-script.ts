@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A Lua script that Redis keeps. */
+/** A Lua script that is cached by Redis and called by its hash. */
 export interface Script {
   readonly source: string;
   readonly sha: string;

@@ -10,29 +10,29 @@ import type { KeyObject } from 'node:crypto';
 
 import type { OtaTaskRequest } from '../ota-task.ts';
 
-/** Part of every derivation: what another version has written is not even found. */
+/** Part of every key derivation, so that entries of another format are not found at all. */
 const FORMAT = 'onenet-ota-subgraph cache 1';
 
 const CIPHER = 'aes-256-gcm';
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
-/** 128 bits and a little, in base64. */
+/** 132 bits in base64. */
 const NAME_LENGTH = 22;
 
-/** Makes names and values that tell nothing, and take no change, without the secret. */
+/** Creates names and values that reveal nothing and cannot be altered without the secret. */
 export interface Seal {
-  /** A name for a pair. */
+  /** Derives the name of a pair. */
   nameOf(pair: string): string;
-  /** @param header Stands before what is sealed, to be read by anybody. */
+  /** @param header Precedes the encrypted text, authenticated but readable by anybody. */
   seal(name: string, header: Buffer, text: string): Buffer;
-  /** @returns Nothing where a single bit, of the name or the header too, is not as it was sealed. */
+  /** @returns The text; undefined if a single bit of the value, its header or its name has changed. */
   open(name: string, headerBytes: number, sealed: Buffer): string | undefined;
 }
 
 /**
- * Seals with AES-256-GCM and names by HMAC-SHA-256, under keys that are derived by HKDF.
+ * Encrypts with AES-256-GCM and derives names by HMAC-SHA-256, with keys derived by HKDF.
  *
- * @param secret The credentials: whoever has others finds and reads nothing.
+ * @param secret The credentials: with others, entries can be neither found nor read.
  */
 export function createSeal(secret: string): Seal {
   const keyFor = (purpose: string): KeyObject =>
@@ -67,15 +67,15 @@ export function createSeal(secret: string): Seal {
   };
 }
 
-/** What a value is bound to: moved to another name, or given another header, it does not open. */
+/** Binds a value to its name and header: under another name, or with another header, it cannot be opened. */
 function bound(name: string, header: Buffer): Buffer {
   return Buffer.from(name + header.toString('latin1'), 'latin1');
 }
 
 /**
- * Gives each request the seal of its credentials.
+ * Returns the seal for the credentials of each request.
  *
- * @param secretFor May give another secret at any time.
+ * @param secretFor May return a different secret at any time.
  */
 export function createSealOf(
   secretFor: (request: OtaTaskRequest) => string,

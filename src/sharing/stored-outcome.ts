@@ -1,7 +1,10 @@
 import { isAbsent, type OtaTask, type OtaTaskAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import type { Seal } from './seal.ts';
 
-/** Whether it serves who wants the address, and its life in milliseconds: what the script that writes has to compare. */
+/**
+ * Whether the entry can answer requests for the address, and its lifetime in milliseconds. Both are in the clear,
+ * because the `WRITE` script compares them.
+ */
 const HEADER_BYTES = 5;
 
 export interface StoredOutcome {
@@ -17,12 +20,12 @@ export function encode(seal: Seal, name: string, { outcome, servesAddress, lifeM
   return seal.seal(name, header, JSON.stringify(fieldsOf(outcome)));
 }
 
-/** @returns Nothing where it is not as it was encoded under this name. */
+/** @returns The outcome; undefined if the value was not encoded under this name, or has been altered. */
 export function decode(seal: Seal, name: string, value: Buffer): StoredOutcome | undefined {
   const text = seal.open(name, HEADER_BYTES, value);
   if (text === undefined) return undefined;
   return {
-    // Who holds the key wrote it, in this very format.
+    // Only a holder of the key can have written it, in this format, so it needs no validation.
     outcome: outcomeOf(JSON.parse(text) as Fields),
     servesAddress: value.readUInt8() === 1,
     lifeMs: value.readUInt32BE(1),
@@ -43,7 +46,7 @@ type TaskFields = [
 ];
 type Fields = TaskFields | [OtaTaskAbsent['reason'], OtaTaskAbsent['errno']];
 
-/** Without their names, which would be half of what is stored. */
+/** Fields without their names, which would be half of the stored bytes. */
 function fieldsOf(outcome: OtaTaskOutcome): Fields {
   if (isAbsent(outcome)) return [outcome.reason, outcome.errno];
   const { target, token, size, signal, power, retry, interval, md5, ipPort, type } = outcome;

@@ -14,11 +14,12 @@ const PERCENT_ENCODED = /^(?:[\w.~-]|%[\da-f]{2})+$/i;
 type TokenFields = Record<(typeof FIELDS)[number], string>;
 
 /**
- * Makes the check that OneNET does on the `Authorization` header. It shares no code with the client that mints the
- * tokens, so that a fault in one is not repeated in the other.
+ * Creates OneNET's check of the `Authorization` header. It shares no code with the client that mints the tokens, so
+ * that an error in one is not repeated in the other.
  *
- * @param credentials absent: any non-empty header will do.
- * @returns a function of the header and the time (ms) that says why the header is refused, `undefined` if it is good.
+ * @param credentials If absent, any non-empty header is accepted.
+ * @returns A function of the header and the time in milliseconds: the reason for a rejection, or `undefined` if the
+ * header is valid.
  */
 export function createAuthorizationCheck(
   credentials?: Credentials,
@@ -40,7 +41,7 @@ export function createAuthorizationCheck(
       .update([et, method, res, version].join('\n'))
       .digest('base64');
     if (sign !== expected) return 'signature does not match';
-    // After the signature: only the owner of the key is told that it came too late.
+    // Checked after the signature, so that only the owner of the key learns that its token has expired.
     return Number(et) * 1000 > nowMs ? undefined : 'token has expired';
   };
 }

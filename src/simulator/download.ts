@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Serves a package to a `GET` or `HEAD`: the whole of it, or the one range of bytes that was asked for. */
+/** Serves a package to a `GET` or `HEAD`, either whole or as the single byte range that was requested. */
 export function sendPackage(request: IncomingMessage, response: ServerResponse, bytes: Buffer): void {
   response.setHeader('Accept-Ranges', 'bytes');
-  // A range has a meaning for GET alone (RFC 9110, 14.2).
+  // Ranges apply to GET only (RFC 9110, 14.2).
   const range = request.method === 'GET' ? requestedRange(request.headers.range, bytes.length) : 'whole';
   if (range === 'unsatisfiable') {
     response.writeHead(416, { 'Content-Range': `bytes */${bytes.length}`, 'Content-Length': 0 }).end();
@@ -18,7 +18,7 @@ export function sendPackage(request: IncomingMessage, response: ServerResponse, 
   response.writeHead(range === 'whole' ? 200 : 206).end(part);
 }
 
-/** Anything but a single well-formed range counts as none, as RFC 9110, 14.2 allows. */
+/** Ignores anything but a single well-formed range, as RFC 9110, 14.2 allows. */
 function requestedRange(
   header: string | undefined,
   size: number,

@@ -13,7 +13,7 @@ export interface FleetTask {
   readonly retry: number;
   readonly interval: number;
   readonly md5: string;
-  /** Where the package is, if not at the simulator itself. */
+  /** The address of the package, if it is not served by the simulator itself. */
   readonly ipPort?: string;
   /** 1: full package, 2: delta package. */
   readonly type: 1 | 2;
@@ -30,15 +30,15 @@ interface FleetDevice {
   readonly id: string;
   readonly name: string;
   readonly model: string;
-  /** What there is to see, for whoever looks for a device to try. */
+  /** What the device demonstrates, for users who look for one to try. */
   readonly shows: string;
 }
 
-/** Devices and their tasks as a pure function of the seed and the clock. */
+/** Devices and their tasks, as a pure function of the seed and the clock. */
 export interface Fleet {
   readonly devices: readonly FleetDevice[];
   answer(deviceId: string, type: RequestedType, nowMs: number): Answer;
-  /** The package behind a token, `undefined` when the token is unknown or no longer valid. */
+  /** The package that a token gives access to; `undefined` if the token is unknown or no longer valid. */
   packageOf(token: string, nowMs: number): Buffer | undefined;
 }
 
@@ -50,12 +50,12 @@ const ERRORS: Readonly<Record<number, string>> = {
   12: 'token expired, the upgrade is over',
 };
 
-/** OneNET's "no", with an English text in the place of OneNET's own. */
+/** A refusal by OneNET, with an English text in place of OneNET's own. */
 export function refuse(errno: number, error = ERRORS[errno] ?? 'refused'): Refusal {
   return { errno, error };
 }
 
-/** The answer that OneNET's document gives as its example: device 6523, type 1, cdn true. */
+/** The example answer of OneNET's documentation: device 6523, type 1, cdn true. */
 const DOCUMENT_EXAMPLE: FleetTask = {
   target: '1.2',
   token: 'ota_5hc95SFeo5xJEnaNrste',
@@ -69,15 +69,15 @@ const DOCUMENT_EXAMPLE: FleetTask = {
   type: 1,
 };
 
-/** What a device answers for one type: the script, and how it is told in a sentence. */
+/** What a device answers for one type, and a description of it. */
 interface Plan {
   readonly shows: string;
   answer(deviceId: string, type: RequestedType, nowMs: number): Answer;
 }
 
 /**
- * A dozen devices that together show every answer OneNET can give, some of them moving on as time passes.
- * Any other device has no task.
+ * Creates a dozen devices that together show every answer OneNET can give. Some of them change over time. Any other
+ * device has no task.
  */
 export function createDemoFleet({ seed }: { readonly seed: string }): Fleet {
   const files = createPackageFiles({ largestBytes: 256 * 1024 });
@@ -101,7 +101,7 @@ export function createDemoFleet({ seed }: { readonly seed: string }): Fleet {
     },
   });
 
-  // No task -> downloading -> token expired -> no task, and in the next round the version after that.
+  // No task -> downloading -> token expired -> no task; the next round has the next version.
   const movesOn = (seconds: number): Plan => ({
     shows: `a new version every ${seconds} s: no task, downloading, token expired`,
     answer(deviceId, type, nowMs) {
@@ -148,7 +148,7 @@ export function createDemoFleet({ seed }: { readonly seed: string }): Fleet {
       const valid = [...plans.keys()].some((id) =>
         ([1, 2] as const).some((type) => {
           const current = answer(id, type, nowMs);
-          // A task with an address of its own has its package there, not here.
+          // A package with an address of its own is not served here.
           return 'task' in current && current.task.token === token && current.task.ipPort === undefined;
         }),
       );
@@ -157,10 +157,12 @@ export function createDemoFleet({ seed }: { readonly seed: string }): Fleet {
   };
 }
 
-/** A fleet without end, for measuring: every well-formed device id has a FOTA and a SOTA task that never change. */
+/**
+ * Creates an unlimited fleet for benchmarks: every well-formed device id has a FOTA and a SOTA task that never change.
+ */
 export function createUniformFleet({ seed }: { readonly seed: string }): Fleet {
   const files = createPackageFiles({ largestBytes: 8 * 1024 });
-  // The second half of a token proves the first, so that a package can be found without a list of devices.
+  // The second half of a token is derived from the first, so that a package can be found without a list of devices.
   const issue = (half: string): string => `ota_${half}${letters(10, seed, half)}`;
 
   return {

@@ -12,7 +12,7 @@ export interface PackageFiles {
   bytes(token: string): Buffer;
 }
 
-/** @param options.largestBytes packages have between 2 KiB and this many bytes. */
+/** @param options.largestBytes Packages have between 2 KiB and this many bytes. */
 export function createPackageFiles({ largestBytes }: { readonly largestBytes: number }): PackageFiles {
   const digests = new Map<string, string>();
 
@@ -21,15 +21,15 @@ export function createPackageFiles({ largestBytes }: { readonly largestBytes: nu
     return SMALLEST_BYTES + (spread % (largestBytes - SMALLEST_BYTES + 1));
   }
 
-  // An extendable-output hash gives any length in one go and, unlike a repeated block, no two alike stretches:
-  // a range served from the wrong offset is noticed.
+  // An extendable-output hash gives any length in one step. Unlike a repeated block, it contains no two equal
+  // stretches, so a range served from the wrong offset is noticed.
   function bytes(token: string): Buffer {
     return createHash('shake128', { outputLength: size(token) })
       .update(token)
       .digest();
   }
 
-  // Announced with every answer, so not worth computing twice.
+  // Cached, because every answer contains it.
   function md5(token: string): string {
     const known = digests.get(token);
     if (known !== undefined) return known;

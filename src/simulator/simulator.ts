@@ -8,21 +8,23 @@ import { createDemoFleet, refuse, type Fleet, type Refusal } from './fleet.ts';
 export interface SimulatorOptions {
   /** Default 127.0.0.1. */
   readonly host?: string;
-  /** Default 0: any free one. */
+  /** Default 0: any free port. */
   readonly port?: number;
   /** Default `onenet`. */
   readonly seed?: string;
   /** Milliseconds since the epoch, default `Date.now`. */
   readonly now?: () => number;
-  /** How long a tasking call takes to be answered, default 0. */
+  /** Milliseconds before a tasking call is answered; default 0. */
   readonly latencyMs?: number | ((call: RecordedCall) => number);
-  /** What the `Authorization` header is checked against; absent: any non-empty header is accepted. */
+  /**
+   * The credentials that the `Authorization` header is checked against. If absent, any non-empty header is accepted.
+   */
   readonly credentials?: Credentials;
-  /** Default the demo fleet of the seed. */
+  /** Default: the demo fleet for the seed. */
   readonly fleet?: Fleet;
-  /** Consulted as each tasking call arrives; what it returns takes the place of every check and of the fleet. */
+  /** Called for each tasking call; a fault that it returns replaces every check and the fleet's answer. */
   readonly fault?: (call: RecordedCall) => Fault | undefined;
-  /** Default 1000, as OneNET does. */
+  /** Default 1000, like OneNET. */
   readonly requestsPerConnection?: number;
 }
 
@@ -36,9 +38,9 @@ export type Fault =
     }
   /** 200 with this body, verbatim. */
   | { readonly kind: 'body'; readonly body: string; readonly headers?: Record<string, string> }
-  /** The connection is reset after the request was read. */
+  /** The connection is reset after the request has been read. */
   | { readonly kind: 'reset' }
-  /** No answer, ever. */
+  /** The call is never answered. */
   | { readonly kind: 'stall' }
   /** The connection is closed in the middle of the body. */
   | { readonly kind: 'cut' };
@@ -51,22 +53,22 @@ export interface RecordedCall {
   /** The raw request target, query included. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  /** Ordinal of the TCP connection that carried the call, from 1. */
+  /** The number of the TCP connection that carried the call, from 1. */
   readonly connection: number;
 }
 
 export interface Simulator {
   /** Origin, such as `http://127.0.0.1:4567`. */
   readonly url: string;
-  /** The tasking calls in order of arrival, live; of very many the oldest are forgotten. */
+  /** The tasking calls in order of arrival; the array is live, and beyond 100 000 calls the oldest are dropped. */
   readonly calls: readonly RecordedCall[];
-  /** Tasking calls that wait for their answer now. */
+  /** Tasking calls that are waiting for their answer. */
   readonly inFlight: number;
-  /** The most that ever waited at once. */
+  /** The highest value that `inFlight` has had. */
   readonly mostInFlight: number;
-  /** Forgets the calls, and counts `mostInFlight` anew. */
+  /** Forgets the calls and restarts `mostInFlight`. */
   resetCalls(): void;
-  /** Drops every connection and stops listening. */
+  /** Closes every connection and stops listening. */
   close(): Promise<void>;
 }
 
@@ -78,10 +80,10 @@ interface Reply {
 }
 
 /**
- * Starts a OneNET of its own: the OTA tasking call with its authorization, and the download of upgrade packages.
+ * Starts a simulated OneNET: the OTA tasking call with its authorization, and the download of upgrade packages.
  *
- * @returns the simulator, listening.
- * @throws what `listen` fails with, such as a port that is taken.
+ * @returns The simulator, listening.
+ * @throws The error of `listen`, for example if the port is taken.
  */
 export async function createSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { host = '127.0.0.1', port = 0, seed = 'onenet', now = Date.now, latencyMs = 0, fault } = options;
@@ -126,7 +128,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
       headers: request.headers,
       connection: connections.get(request.socket) ?? 0,
     };
-    // Half at a time: dropping one per call would move the whole array each time.
+    // Dropped by half, because dropping one per call would move the whole array each time.
     if (calls.length >= MOST_CALLS) calls.splice(0, MOST_CALLS / 2);
     calls.push(call);
     return call;
@@ -161,7 +163,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
     }
   }
 
-  /** Counts a call as in flight until the function it returns is called or the client is gone. */
+  /** Counts a call as in flight until the returned function is called or the client disconnects. */
   function enter(response: ServerResponse): () => void {
     let waiting = true;
     mostInFlight = Math.max(mostInFlight, ++inFlight);
@@ -169,7 +171,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
       if (waiting) inFlight--;
       waiting = false;
     };
-    // An answered call leaves before its answer does: the next one may arrive before this event.
+    // An answered call is counted out before its answer is sent, because the next call may arrive before this event.
     response.once('close', leave);
     return leave;
   }
@@ -187,7 +189,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
     const found = fleet.answer(deviceId, type === '1' ? 1 : 2, now());
     if (!('task' in found)) return refusal(200, found);
     const { target, token, size, signal, power, retry, interval, md5 } = found.task;
-    // In the order of the document; a field that is undefined is left out.
+    // Fields in the order of OneNET's documentation; an undefined field is omitted.
     const ipPort = cdn === 'true' ? (found.task.ipPort ?? authority) : undefined;
     const data = { target, token, size, signal, power, retry, interval, md5, ipPort, type: found.task.type };
     return { status: 200, body: JSON.stringify({ errno: 0, error: 'succ', data }) };
@@ -224,7 +226,7 @@ function send(response: ServerResponse, { status, body }: Reply, headers?: Recor
   response.end(body);
 }
 
-/** Sent ahead of the body, when its length is not known yet, the head makes it chunked, as OneNET's bodies are. */
+/** Sets the head. If it is sent before the length of the body is known, the body is chunked, as OneNET's bodies are. */
 function head(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
   response.setHeader('Content-Type', 'application/json;charset=UTF-8');
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);

@@ -16,11 +16,11 @@ async function start(environment: Environment = {}): Promise<ServiceProcess> {
   return startProcess({ ONENET_URL: onenet.url, SANDBOX: 'true', ...environment });
 }
 
-describe('a signal to stop while an answer is being sent', () => {
+describe('a stop signal while an answer is being sent', () => {
   it.each([
     ['an answer to an operation', LARGE],
     ['the page of GraphiQL', GRAPHIQL],
-  ])('lets who reads slowly have all of %s', { timeout: 40_000 }, async (_, bytes) => {
+  ])('lets a slow reader receive all of %s', { timeout: 40_000 }, async (_, bytes) => {
     const service = await start();
     const idle = await connectTo(service.url);
     idle.write(requestBytes('GET', '/livez'));
@@ -39,12 +39,12 @@ describe('a signal to stop while an answer is being sent', () => {
     }
     expect(received - head.length).toBe(Number(/content-length: (\d+)/i.exec(head)?.[1]));
     expect(received).toBeGreaterThan(5_000_000);
-    // Nobody waits for the connection that nothing is sent over: neither the client here nor the process.
+    // Neither this client nor the process waits for a connection that nothing is sent over.
     expect(await service.exited).toBe(0);
     expect(await isClosed(idle, 1000)).toBe(true);
   });
 
-  it('ends the process within 25 s also where nobody reads', { timeout: 40_000 }, async () => {
+  it('ends the process within 25 s even if a client reads nothing', { timeout: 40_000 }, async () => {
     const service = await start();
     const socket = await connectTo(service.url);
     socket.write(Buffer.concat([LARGE, LARGE]));

@@ -3,11 +3,11 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { GOALS } from '../../fuzz/fuzz.ts';
 import { startTarget, type Target } from '../../fuzz/target.ts';
 
-// What `npm run fuzz` found, each in its smallest form, with what it cost before it was mended.
+// Requests that `npm run fuzz` found, each reduced to its smallest form, with what it cost before the fix.
 
 const ENOUGH = 8;
 
-/** The least that a request costs of several, each with another text: what else the machine does only adds to it. */
+/** The lowest cost of several requests with different texts, because other load on the machine can only add to it. */
 async function cheapest(
   target: Target,
   query: string,
@@ -37,7 +37,7 @@ const device = (id: string): unknown => ({ __typename: 'Device', id });
 const entities = (selection: string): string =>
   `query ($r: [_Any!]!) { _entities(representations: $r) { ... on Device { ${selection} } } }`;
 
-describe('a request of less than 10 KB that multiplies', { timeout: 30_000 }, () => {
+describe('a request under 10 KB that multiplies its work', { timeout: 30_000 }, () => {
   let target: Target;
   beforeAll(async () => {
     target = await startTarget();
@@ -66,7 +66,7 @@ describe('a request of less than 10 KB that multiplies', { timeout: 30_000 }, ()
     expect(cpuMs).toBeLessThan(GOALS.cpuMsPer10KB);
   });
 
-  it('has the schema without aliases', async () => {
+  it('may ask for the schema without aliases', async () => {
     const { status, code } = await cheapest(
       target,
       '{ _service { sdl } __schema { types { name } } a: __typename }',
@@ -74,7 +74,7 @@ describe('a request of less than 10 KB that multiplies', { timeout: 30_000 }, ()
     expect([status, code]).toEqual([200, '']);
   });
 
-  it('costs no more than the largest answer where its own would be many times that: 60 MB of one device, 128 ms', async () => {
+  it('costs no more than the largest allowed answer when its own would be far larger: 60 MB of one device, 128 ms', async () => {
     const query = `${entities(repeat(100, (i) => `t${i}: otaTask(type: FOTA) { ...T }`))}
       fragment T on OtaTask { ${repeat(97, (i) => `s${i}: target`)} }`;
     const { status, code, cpuMs } = await cheapest(target, query, { representations: [device('fat-1')] });
@@ -82,7 +82,7 @@ describe('a request of less than 10 KB that multiplies', { timeout: 30_000 }, ()
     expect(cpuMs).toBeLessThan(GOALS.cpuMsPer10KB);
   });
 
-  it('tells a trace one location of each error, however often the field is written: 157 ms', async () => {
+  it('adds one location per error to a trace, however often the field is repeated: 157 ms', async () => {
     const query = `query ($r: [_Any!]!) { ${'_entities(representations: $r) { __typename } '.repeat(120)} }`;
     const headers = { 'apollo-federation-include-trace': 'ftv1' };
     const { status, cpuMs, answerBytes } = await cheapest(target, query, {
@@ -97,7 +97,7 @@ describe('a request of less than 10 KB that multiplies', { timeout: 30_000 }, ()
   it.each([
     ['2400 errors of tasks, 125 ms', 150, Array(16).fill(device('errno-4-1'))],
     ['of entities', 1, Array(2000).fill(7)],
-  ])('is traced only as far as its errors cost no more: %s', async (_, aliases, representations) => {
+  ])('is traced only while tracing its errors stays cheap: %s', async (_, aliases, representations) => {
     const query = entities(repeat(aliases, (i) => `t${i}: otaTask(type: FOTA) { size }`));
     const headers = { 'apollo-federation-include-trace': 'ftv1' };
     const { status, cpuMs } = await cheapest(target, query, { representations, headers });
@@ -106,7 +106,7 @@ describe('a request of less than 10 KB that multiplies', { timeout: 30_000 }, ()
   });
 });
 
-describe('the plans that are remembered', () => {
+describe('cached plans', () => {
   it.each([
     [
       'in one operation, 180 MB a plan',
@@ -123,7 +123,7 @@ describe('the plans that are remembered', () => {
         fragment F on Device { ${'k'.repeat(55_000)}: id ${repeat(5, (i) => `id @skip(if: $v${i})`)} }`,
     ],
   ])(
-    'never run the heap out, however long their aliases are: %s',
+    'never exhaust the heap, however long their aliases are: %s',
     async (_, query) => {
       const target = await startTarget({ NODE_OPTIONS: '--max-old-space-size=96' });
       onTestFinished(() => target.stop());

@@ -37,7 +37,7 @@ async function start(options: SimulatorOptions = {}, environment: Environment = 
   return startProcess({ ONENET_URL: onenet.url, ...environment });
 }
 
-/** What comes back for these bytes, until the service closes the connection. */
+/** Sends these bytes and resolves to everything received until the service closes the connection. */
 async function sendRaw({ url }: Service, bytes: string | Buffer): Promise<string> {
   const socket = await connectTo(url);
   socket.write(bytes);
@@ -78,7 +78,7 @@ describe('every refusal', () => {
     ['headers of 20 kB', `GET /livez HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ['an unreadable target', 'GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     ['a target with a space', 'GET /a b HTTP/1.1\r\nHost: h\r\n\r\n', 400],
-    ['a method that nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['an unknown method', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     ['a method for proxies', 'CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     ['no HTTP at all', 'GARBAGE\r\n\r\n', 400],
     ['two equal Host headers', 'GET /livez HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n', 400],
@@ -86,9 +86,9 @@ describe('every refusal', () => {
     ['two Host headers, one empty', 'GET /livez HTTP/1.1\r\nHost: h\r\nHost:\r\n\r\n', 400],
     ['no Host header', 'GET /livez HTTP/1.1\r\n\r\n', 400],
     ['half a chunk', `${POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400],
-  ])('has an id and a body that tells why: %s', async (_, bytes, status) => {
+  ])('has an id and a body that states the reason: %s', async (_, bytes, status) => {
     const service = await start();
-    // Some of them leave the connection open.
+    // Some refusals leave the connection open.
     const socket = await connectTo(service.url);
     socket.write(bytes);
     const answer = String((await once(socket, 'data'))[0]);
@@ -105,8 +105,8 @@ describe('every refusal', () => {
     ['an expectation', `${POST}Expect: a miracle\r\nContent-Length: 2\r\n\r\n{}`, 417],
     ['headers of 20 kB', `GET /livez HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ['an unreadable target', 'GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n', 400],
-    ['a method that nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
-  ])('of HTTP itself leaves one line in the log, with the id: %s', async (_, bytes, status) => {
+    ['an unknown method', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+  ])('at the HTTP level is logged in one line with its id: %s', async (_, bytes, status) => {
     const service = await start();
     const socket = await connectTo(service.url);
     socket.write(bytes);
@@ -116,16 +116,16 @@ describe('every refusal', () => {
     expect(service.log.filter(isRefusal)).toMatchObject([{ level: 40, status, requestId }]);
   });
 
-  it('keeps the id that came with the request', async () => {
+  it('keeps the id of the request', async () => {
     const service = await start();
     const answer = await send(service, '{}', { expect: 'a-miracle', 'x-request-id': 'given-1' }).catch(
-      // undici has no word for this header.
+      // undici does not support this header.
       () => sendRaw(service, `${POST}Expect: x\r\nX-Request-Id: given-1\r\nConnection: close\r\n\r\n`),
     );
     expect(JSON.stringify(answer)).toMatch(/x-request-id\W+given-1/i);
   });
 
-  it('reaches who was answered before over the same connection', async () => {
+  it('reaches a client that was answered before on the same connection', async () => {
     const service = await start();
     const socket = await connectTo(service.url);
     let received = '';
@@ -137,14 +137,14 @@ describe('every refusal', () => {
     expect(received).toMatch(/\r\n\r\n\{"status":"ok"\}HTTP\/1\.1 431 /);
   });
 
-  it('is not followed by another for the same request', { timeout: 30_000 }, async () => {
+  it('is sent only once for one request', { timeout: 30_000 }, async () => {
     const service = await start();
-    // Refused at once, and the body never comes.
+    // The request is refused at once, and its body never arrives.
     const answer = await sendRaw(service, `${POST.replace('/graphql', '/x')}Content-Length: 9\r\n\r\n`);
     expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
   });
 
-  it('ends with the connection, also where the client does not close it', async () => {
+  it('closes the connection even if the client does not', async () => {
     const service = await start();
     const socket = await connectTo(service.url);
     socket.allowHalfOpen = true;
@@ -159,7 +159,7 @@ describe('every refusal', () => {
 });
 
 describe('100-continue', () => {
-  it('is sent to who waits for it', async () => {
+  it('is sent to a client that waits for it', async () => {
     const service = await start();
     const socket = await connectTo(service.url);
     socket.write(`${POST}Expect: 100-continue\r\nContent-Length: ${OPERATION.length}\r\n\r\n`);
@@ -175,7 +175,7 @@ describe('a body', () => {
     ['behind 300 MB of nothing', Buffer.alloc(64), 'gzip'],
     ['of brotli, behind 300 MB more', Buffer.alloc(64), 'br'],
   ])(
-    'is refused by what it is sent in, not only by what it holds: %s',
+    'is refused for its size as sent, not only for its content: %s',
     { timeout: 30_000 },
     async (_, filler, encoding) => {
       const service = await start();
@@ -194,13 +194,13 @@ describe('a body', () => {
       await writeChunk(compress(OPERATION));
       for (let i = 0; i < 300 && !socket.destroyed; i++) await writeChunk(filling);
       await expect.poll(() => received).toMatch(/^HTTP\/1\.1 413 [^]*PAYLOAD_TOO_LARGE/);
-      // What is discarded has to be read.
+      // The rest of the body is read and discarded, which costs CPU as well.
       expect((await cpuSeconds(service)) - before).toBeLessThan(1.2);
     },
   );
 
   it.each(['gzip', 'br'])(
-    'of a few bytes that holds a quarter of a gigabyte costs no more than 100 ms: %s',
+    'that expands from a few bytes to a quarter of a gigabyte costs at most 100 ms: %s',
     async (encoding) => {
       const service = await start();
       const bomb =
@@ -216,7 +216,7 @@ describe('a body', () => {
     },
   );
 
-  it('in chunks of one byte takes no more memory than its bytes', { timeout: 60_000 }, async () => {
+  it('sent in chunks of one byte takes no more memory than its bytes', { timeout: 60_000 }, async () => {
     const service = await start();
     const socket = await connectTo(service.url);
     socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
@@ -228,11 +228,11 @@ describe('a body', () => {
     }
     expect(most).toBeLessThan(200_000_000);
     socket.write(`${OPERATION.length.toString(16)}\r\n${OPERATION}\r\n0\r\n\r\n`);
-    // Whoever keeps the service so busy may be told to come back later.
+    // A client that keeps the service this busy may be told to retry later.
     expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 (?:200|503) /);
   });
 
-  it('that is never finished takes a share of a bounded memory', { timeout: 60_000 }, async () => {
+  it('that never ends takes its share of a bounded amount of memory', { timeout: 60_000 }, async () => {
     const service = await start();
     const unfinished = Buffer.concat([
       Buffer.from(`${POST}Content-Length: 2000000\r\n\r\n`),
@@ -250,7 +250,7 @@ describe('a body', () => {
       }),
     );
     expect(await memory(service)).toBeLessThan(300_000_000);
-    // Whoever came later and is quicker gets through.
+    // A client that came later and is faster gets through.
     expect((await send(service, OPERATION.padEnd(2_000_000))).status).toBe(200);
     expect(refused).toBeGreaterThan(50);
   });
@@ -267,7 +267,7 @@ describe('slow uploads', () => {
     return sockets;
   }
 
-  it.each([2100, 5000])('shed nobody, %i of them', { timeout: 60_000 }, async (count) => {
+  it.each([2100, 5000])('cause no request to be shed, %i of them', { timeout: 60_000 }, async (count) => {
     const service = await start();
     await upload(service, count);
     const statuses: number[] = [];
@@ -277,18 +277,18 @@ describe('slow uploads', () => {
     expect(await memory(service)).toBeLessThan(300_000_000);
   });
 
-  it('give way to new connections, who has been idle for longest first', { timeout: 60_000 }, async () => {
+  it('give way to new connections, the longest idle first', { timeout: 60_000 }, async () => {
     const service = await start();
     const [first, ...others] = await upload(service, 4200);
     expect(await isClosed(first as Socket, 1000)).toBe(true);
     expect(others.at(-1)?.destroyed).toBe(false);
-    // Over a connection of its own.
+    // On a connection of its own.
     expect(await sendRaw(service, requestBytes('GET', '/livez', '', 'Connection: close'))).toMatch(/"ok"/);
   });
 });
 
-describe('a service that heavy clients keep busy', () => {
-  it('answers who asks for one device', { timeout: 60_000 }, async () => {
+describe('a service that is busy with heavy requests', () => {
+  it('still answers a request for one device', { timeout: 60_000 }, async () => {
     const service = await start({ latencyMs: 200 });
     const agent = new Agent({ connections: 100 });
     onTestFinished(() => agent.destroy());
@@ -318,7 +318,7 @@ describe('a service that heavy clients keep busy', () => {
 });
 
 describe('the metrics', () => {
-  it('cost the same however many ask for them at once', { timeout: 30_000 }, async () => {
+  it('cost the same however many clients request them at once', { timeout: 30_000 }, async () => {
     const service = await start();
     await scrape(service);
     const agent = new Agent({ connections: 50 });
@@ -339,7 +339,7 @@ describe('the metrics', () => {
     expect((await cpuSeconds(service)) - before).toBeLessThan(1);
   });
 
-  it('are never older than the request for them', async () => {
+  it('are collected after the request for them arrives', async () => {
     const service = await start();
     const count = async (): Promise<number> =>
       valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', { outcome: 'ok' }) ?? NaN;
@@ -351,7 +351,7 @@ describe('the metrics', () => {
     }
   });
 
-  it('tell how long requests took', async () => {
+  it('include the duration of requests', async () => {
     const service = await start({ latencyMs: 200 });
     await askEntities(service, FIELD, devices('d1'));
     const sum = valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_sum', { outcome: 'ok' });

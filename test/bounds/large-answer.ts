@@ -13,7 +13,7 @@ const TASK = {
 const FIELDS = 18;
 const ENTITIES = 10_000;
 
-/** A OneNET whose tasks have long names for their versions, for as long as the test. */
+/** Starts a OneNET whose tasks have long version names; stops it after the test. */
 export async function startWordyOneNet(): Promise<Simulator> {
   const onenet = await createSimulator({
     fault: () => ({ kind: 'body', body: JSON.stringify({ errno: 0, error: 'succ', data: TASK }) }),
@@ -22,7 +22,7 @@ export async function startWordyOneNet(): Promise<Simulator> {
   return onenet;
 }
 
-/** The body of a request for one device that such a OneNET makes an answer of more than ten megabytes of. */
+/** The body of a request for one device for which this OneNET produces an answer of more than ten megabytes. */
 export const LARGE_OPERATION = JSON.stringify({
   query: entitiesQuery(
     `otaTask(type: FOTA) { ${Array.from({ length: FIELDS }, (_, i) => `f${i}: target`).join(' ')} }`,

@@ -16,7 +16,9 @@ import {
   startProcess,
 } from '../service.ts';
 
-/** Seconds of CPU, with room for a slow machine; each of these took from 0.4 to 104 before it was bounded. */
+/**
+ * Seconds of CPU, with a margin for slow machines. Each of these operations took 0.4 to 104 s before it was bounded.
+ */
 const QUICK = 0.35;
 const CLOCK_TICKS_PER_SECOND = 100;
 
@@ -29,7 +31,7 @@ async function start(options: SimulatorOptions = {}, environment: Environment = 
   });
   onTestFinished(() => onenet.close());
   const service = await startProcess({ ONENET_URL: onenet.url, ...environment });
-  // The first operation pays for compiling the code that runs it.
+  // The first operation includes the compilation of the code that runs it.
   for (let i = 0; i < 3; i++) {
     await send(service, { query: entities('id'), variables: { r: devices('warm') } });
     await send(service, { query: '{ unknown }' });
@@ -37,7 +39,7 @@ async function start(options: SimulatorOptions = {}, environment: Environment = 
   return service;
 }
 
-/** All threads of the process, in user and system mode. */
+/** CPU time of all threads of the process, user and system. */
 function cpuSeconds({ child }: ServiceProcess): number {
   const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -58,7 +60,7 @@ async function send(
   return { status: response.statusCode, text, body: JSON.parse(text) };
 }
 
-/** The answer, and what it cost. */
+/** Resolves to the answer and its cost. */
 async function measure(
   service: ServiceProcess,
   ...request: [body: unknown, options?: Parameters<typeof send>[2]]
@@ -91,21 +93,24 @@ describe('the text of an operation', () => {
     Object.entries(NEW_LINES).flatMap(([name, newLine]) =>
       Object.entries(ENCODINGS).map(([encoding, options]) => ({ name, newLine, encoding, options })),
     ),
-  )('costs no more for 50 000 new lines of $name before it, sent $encoding', async ({ newLine, options }) => {
-    const service = await start();
-    const lines = newLine.repeat(50_000 / newLine.length);
-    for (const query of [manyFields(70, 600), inline(50, 20), inline(1, 600)]) {
-      const { status, cpu } = await measure(
-        service,
-        { query: lines + query, variables: { r: [7] } },
-        options,
-      );
-      expect(status).toBe(200);
-      expect(cpu).toBeLessThan(QUICK);
-    }
-  });
+  )(
+    'costs no more when 50 000 line breaks ($name) precede it, sent $encoding',
+    async ({ newLine, options }) => {
+      const service = await start();
+      const lines = newLine.repeat(50_000 / newLine.length);
+      for (const query of [manyFields(70, 600), inline(50, 20), inline(1, 600)]) {
+        const { status, cpu } = await measure(
+          service,
+          { query: lines + query, variables: { r: [7] } },
+          options,
+        );
+        expect(status).toBe(200);
+        expect(cpu).toBeLessThan(QUICK);
+      }
+    },
+  );
 
-  it('costs no more where everything in it is wrong', async () => {
+  it('costs no more when everything in it is invalid', async () => {
     const service = await start();
     const conflicts = repeat(
       60,
@@ -124,7 +129,7 @@ describe('the text of an operation', () => {
     }
   });
 
-  it('may have 64 KiB and no more', async () => {
+  it('may have at most 64 KiB', async () => {
     const service = await start();
     const query = entities('id');
     const fill = (bytes: number): string => `${query}#${'é'.repeat((bytes - query.length - 1) / 2)}`;
@@ -143,7 +148,7 @@ describe('the text of an operation', () => {
     ['a list that is never closed', '['.repeat(1900)],
     ['a list of lists', `${'['.repeat(980)}${']'.repeat(980)}`],
     ['an object of objects', `${'{a:'.repeat(480)}1${'}'.repeat(480)}`],
-  ])('may be nested, but says nothing of our engine: %s', async (_, literal) => {
+  ])('may be deeply nested without revealing the engine: %s', async (_, literal) => {
     const service = await start();
     const { status, text } = await send(
       service,
@@ -167,7 +172,7 @@ describe('the text of an operation', () => {
   });
 });
 
-describe('the operations that are remembered', () => {
+describe('cached operations', () => {
   it.each([
     ['aliases', (n: number) => entities(repeat(140, (i) => `a${n}x${i}: otaTask(type: FOTA) { size }`))],
     [
@@ -186,7 +191,7 @@ describe('the operations that are remembered', () => {
         ${repeat(150, (i) => `a${n}x${i}: id @skip(if: $v${i % 8})`)} } } }`,
     ],
   ])(
-    'never run the heap out, be they many, large and all different: %s',
+    'never exhaust the heap, however many, large and different they are: %s',
     async (_, query) => {
       const service = await start({}, { NODE_OPTIONS: '--max-old-space-size=96' });
       for (let n = 0; n < 400; n++) {
@@ -204,7 +209,7 @@ describe('the operations that are remembered', () => {
 });
 
 describe('an answer', () => {
-  it('has one location for each error, however often the field is written', async () => {
+  it('has one location per error, however often the field is repeated', async () => {
     const service = await start();
     const query = entities('otaTask(type: FOTA) { size } '.repeat(150));
     const { body, text } = await send(service, {
@@ -227,7 +232,7 @@ describe('an answer', () => {
     },
   });
 
-  it('has at most 16 MiB: what is larger is too large as a whole', async () => {
+  it('has at most 16 MiB: a larger one is refused as a whole', async () => {
     const service = await start({ fault: () => ({ kind: 'body', body: long }) });
     const query = entities(repeat(9, (i) => `t${i}: otaTask(type: FOTA) { target token md5 }`));
     const ask = (count: number): Promise<Answer> =>
@@ -247,7 +252,7 @@ describe('an answer', () => {
     }
   }, 30_000);
 
-  it('has at most 16 MiB where its errors repeat a long alias', async () => {
+  it('has at most 16 MiB when its errors repeat a long alias', async () => {
     const service = await start();
     const query = `query ($r: [_Any!]!) { ${'a'.repeat(60_000)}: _entities(representations: $r) { __typename } }`;
     const { status, text, cpu } = await measure(service, { query, variables: { r: Array(9999).fill(7) } });
@@ -266,7 +271,7 @@ describe('an answer', () => {
     }
   });
 
-  it('is none where graphql-js would have to resolve many entities beside something else', async () => {
+  it('is refused when graphql-js would have to resolve many entities beside other root fields', async () => {
     const service = await start({}, { SANDBOX: 'true' });
     const query = (aliases: number): string =>
       `query ($r: [_Any!]!) { __schema { queryType { name } } ${repeat(aliases, (i) => `a${i}: _entities(representations: $r) { __typename }`)} }`;
@@ -278,7 +283,7 @@ describe('an answer', () => {
     expect(many.cpu).toBeLessThan(QUICK);
   });
 
-  it('is not traced field by field where that would cost more than the answer', async () => {
+  it('is not traced field by field when that would cost more than the answer', async () => {
     const secret = 'a-secret-of-the-router';
     const service = await start({}, { ROUTER_SECRET: secret });
     const headers = { 'router-authorization': secret, 'apollo-federation-include-trace': 'ftv1' };
@@ -293,7 +298,7 @@ describe('an answer', () => {
   });
 });
 
-describe('a value that is deep', () => {
+describe('a deeply nested value', () => {
   const deep = (depth: number): string => '[{"a":'.repeat(depth) + '1' + '}]'.repeat(depth);
   const good = JSON.stringify(devices('d1')[0]);
 
@@ -311,7 +316,7 @@ describe('a value that is deep', () => {
       `query($x:_Any!,$y:_Any!){_entities(representations:[{__typename:"Device",id:$x},$y]){...on Device{id}}}`,
       (x: string) => `{"x":${x},"y":${good}}`,
     ],
-  ])('is the fault of its entity alone: %s', async (_, query, variables) => {
+  ])('fails only its own entity: %s', async (_, query, variables) => {
     const service = await start();
     for (const depth of [5000, 200_000]) {
       const { status, body } = await send(
@@ -336,7 +341,7 @@ describe('a value that is deep', () => {
     ],
     ['where nothing is wanted', entities('id'), 'u'],
     ['in the extensions', entities('id'), 'r":[]},"extensions":{"e'],
-  ])('does not break the service: %s', async (_, query, name) => {
+  ])('does not harm the service: %s', async (_, query, name) => {
     const service = await start();
     const { status, text } = await send(
       service,
@@ -347,7 +352,7 @@ describe('a value that is deep', () => {
   });
 });
 
-describe('a null against the type of an argument', () => {
+describe('a null for a non-null argument', () => {
   it.each([
     ['of the representations', 'query($o:_Any={}){_entities(representations:[$o]){__typename}}'],
     [
@@ -361,7 +366,7 @@ describe('a null against the type of an argument', () => {
     ],
     ['of the schema', 'query($o:String="a"){__type(name:$o){name}}'],
     ['of a directive', 'query($o:Boolean=true){__typename @skip(if:$o)}'],
-  ])('is the fault of the client: %s', async (_, query) => {
+  ])('is reported as a client error: %s', async (_, query) => {
     const service = await start({}, { SANDBOX: 'true' });
     const { status, body } = await send(service, { query, variables: { o: null } });
     expect([200, 400]).toContain(status);

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 
 import { onTestFinished } from 'vitest';
 
-/** A connection to the service that does what a test says, byte by byte, and lives as long as that test. */
+/** A connection to the service that a test controls byte by byte; it is closed after the test. */
 export async function connectTo(url: string | URL): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -14,14 +14,14 @@ export async function connectTo(url: string | URL): Promise<Socket> {
   return socket;
 }
 
-/** An HTTP request as it goes over the wire. */
+/** Serialises an HTTP request. */
 export function requestBytes(method: string, path: string, body = '', ...headers: readonly string[]): Buffer {
   const head = [`${method} ${path} HTTP/1.1`, 'Host: h', 'Content-Type: application/json', ...headers];
   if (body !== '') head.push(`Content-Length: ${Buffer.byteLength(body)}`);
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** Resolves once the service has closed the connection, or to `false` after so many milliseconds. */
+/** Resolves when the service has closed the connection, or to `false` after this many milliseconds. */
 export async function isClosed(socket: Socket, withinMs: number): Promise<boolean> {
   if (socket.destroyed) return true;
   socket.resume();

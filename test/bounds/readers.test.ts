@@ -29,7 +29,7 @@ const memory = async (service: Service): Promise<number> =>
 const isAboutReader = ({ msg }: Readonly<Record<string, unknown>>): boolean =>
   String(msg).includes('not read in time');
 
-/** Connections that send this, begin to receive, and read no more. */
+/** Opens connections that send this request, begin to receive the answer, and then stop reading. */
 async function openSilentReaders({ url }: Service, count: number, bytes: Buffer) {
   return Promise.all(
     Array.from({ length: count }, async () => {
@@ -41,29 +41,25 @@ async function openSilentReaders({ url }: Service, count: number, bytes: Buffer)
   );
 }
 
-describe('a reader that does not read', () => {
+describe('a client that does not read its answer', () => {
   it.each([
     ['an answer to an operation', LARGE],
     ['the page of GraphiQL', GRAPHIQL],
     ['an answer and many more that it asked for', Buffer.concat(Array<Buffer>(300).fill(GRAPHIQL))],
     ['many small answers', Buffer.concat(Array<Buffer>(60_000).fill(requestBytes('GET', '/livez')))],
-  ])(
-    'loses its connection when the time of a request has passed: %s',
-    { timeout: 30_000 },
-    async (_, bytes) => {
-      const service = await start({ REQUEST_TIMEOUT_MS: '1000' });
-      const startedAt = performance.now();
-      await openSilentReaders(service, 1, bytes);
-      await expect.poll(() => service.log.filter(isAboutReader).length, { timeout: 10_000 }).toBe(1);
-      const seconds = (performance.now() - startedAt) / 1000;
-      expect(seconds).toBeGreaterThan(0.9);
-      expect(seconds).toBeLessThan(6);
-      await expect.poll(() => inFlight(service)).toBe(0);
-    },
-  );
+  ])('loses its connection after the request timeout: %s', { timeout: 30_000 }, async (_, bytes) => {
+    const service = await start({ REQUEST_TIMEOUT_MS: '1000' });
+    const startedAt = performance.now();
+    await openSilentReaders(service, 1, bytes);
+    await expect.poll(() => service.log.filter(isAboutReader).length, { timeout: 10_000 }).toBe(1);
+    const seconds = (performance.now() - startedAt) / 1000;
+    expect(seconds).toBeGreaterThan(0.9);
+    expect(seconds).toBeLessThan(6);
+    await expect.poll(() => inFlight(service)).toBe(0);
+  });
 
   it(
-    'is seen in the metrics as a request that was broken off, and in the log with its id',
+    'appears in the metrics as an aborted request, and in the log with its id',
     { timeout: 30_000 },
     async () => {
       const service = await start({ REQUEST_TIMEOUT_MS: '1000' });
@@ -77,12 +73,12 @@ describe('a reader that does not read', () => {
     },
   );
 
-  // Operations also take what it takes to execute them, until the next garbage collection.
+  // Executing operations also takes memory, until the next garbage collection.
   it.each<[string, Buffer, number]>([
     ['the page of GraphiQL', GRAPHIQL, 250 * MEGABYTE],
     ['an answer to an operation', LARGE, 400 * MEGABYTE],
     ['twenty answers to operations each', Buffer.concat(Array<Buffer>(20).fill(LARGE)), 400 * MEGABYTE],
-  ])('costs little memory, sixty of them: %s', { timeout: 60_000 }, async (_, bytes, mostBytes) => {
+  ])('costs little memory, with sixty of them: %s', { timeout: 60_000 }, async (_, bytes, mostBytes) => {
     const service = await start();
     let most = 0;
     const silent = openSilentReaders(service, 60, bytes);
@@ -92,7 +88,7 @@ describe('a reader that does not read', () => {
     expect(most).toBeLessThan(mostBytes);
   });
 
-  it('does not keep others from getting theirs', { timeout: 60_000 }, async () => {
+  it('does not keep other clients from their answers', { timeout: 60_000 }, async () => {
     const service = await start();
     await openSilentReaders(service, 12, LARGE);
     const ask = async (): Promise<unknown> => {
@@ -103,16 +99,16 @@ describe('a reader that does not read', () => {
       });
       return body.json();
     };
-    // What the silent ones asked for may keep the service busy for a while, but what they do not read keeps nobody.
+    // The silent clients' requests may keep the service busy for a while, but their unread answers delay nobody.
     await expect.poll(ask, { timeout: 8000, interval: 500 }).toHaveProperty('data._entities.length', 10_000);
   });
 });
 
-describe('a reader that takes its time', () => {
+describe('a client that reads slowly', () => {
   it.each([
     ['an answer to an operation', LARGE],
     ['the page of GraphiQL', GRAPHIQL],
-  ])('gets all of %s', { timeout: 30_000 }, async (_, bytes) => {
+  ])('receives all of %s', { timeout: 30_000 }, async (_, bytes) => {
     const service = await start({ REQUEST_TIMEOUT_MS: '5000' });
     const socket = await connectTo(service.url);
     socket.write(bytes);
@@ -127,14 +123,14 @@ describe('a reader that takes its time', () => {
     expect(service.log.filter(isAboutReader)).toEqual([]);
   });
 
-  it('may ask again over the same connection', async () => {
+  it('may send another request on the same connection', async () => {
     const service = await start({ REQUEST_TIMEOUT_MS: '500' });
     const socket = await connectTo(service.url);
     socket.write(GRAPHIQL);
     let received = '';
     socket.on('data', (chunk: Buffer) => (received += chunk.toString('latin1')));
     await expect.poll(() => received).toMatch(/<\/html>\s*$/);
-    // Longer than an answer may wait to be read; nothing waits here.
+    // Longer than an answer may remain unread; here none does.
     expect(await isClosed(socket, 1000)).toBe(false);
     const again = once(socket, 'data');
     socket.write(requestBytes('GET', '/livez'));
@@ -142,8 +138,8 @@ describe('a reader that takes its time', () => {
   });
 });
 
-describe('requests that come in a row before any answer', () => {
-  it('are answered one after the other, in their order', async () => {
+describe('pipelined requests', () => {
+  it('are answered one after the other, in order', async () => {
     const service = await start();
     const socket = await connectTo(service.url);
     const ids = Array.from({ length: 200 }, (_, i) => `r${i}`);
@@ -156,7 +152,7 @@ describe('requests that come in a row before any answer', () => {
     expect(await outcomes(service, 'ok')).toBe(200);
   });
 
-  it('are not begun when their sender has left', async () => {
+  it('are not started after their client has disconnected', async () => {
     const service = await start();
     const [socket] = await openSilentReaders(service, 1, Buffer.concat(Array<Buffer>(20).fill(LARGE)));
     socket?.destroy();

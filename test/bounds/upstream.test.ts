@@ -34,20 +34,20 @@ async function startBoth(options: SimulatorOptions, environment: Environment = {
   return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }) };
 }
 
-/** The codes of an answer's errors, and nothing for data. */
+/** The codes of an answer's errors; empty if there is only data. */
 async function codesOf(service: ServiceProcess, ...deviceIds: readonly string[]): Promise<string[]> {
   const { body } = await askEntities(service, SELECTION, devices(...deviceIds));
   return (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code);
 }
 
-/** In which state the circuit is. */
+/** The state of the circuit. */
 async function circuitOf(service: ServiceProcess): Promise<string | undefined> {
   const samples = await scrape(service);
   return samples.find(({ name, value }) => name === 'onenet_ota_upstream_circuit_state' && value === 1)
     ?.labels['state'];
 }
 
-/** The states that the log tells of. */
+/** The circuit states in the log. */
 function circuitChanges(service: ServiceProcess): unknown[] {
   return service.log.flatMap(({ circuit }) => circuit ?? []);
 }
@@ -67,7 +67,7 @@ describe('malformed framing', () => {
       head(`Content-Length: ${body.length}`, 'Transfer-Encoding: chunked') +
         `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
     ],
-  ])('is unreadable, is not retried, and does not open the circuit: %s', async (_, bytes) => {
+  ])('is a bad response, is not retried, and does not open the circuit: %s', async (_, bytes) => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end(bytes);
@@ -78,7 +78,7 @@ describe('malformed framing', () => {
     expect(await circuitOf(service)).toBe('closed');
   });
 
-  it('is none where a 100 that nobody asked for comes before the answer', async () => {
+  it('does not include an unrequested 100 before the answer', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       for (;;) {
         await connection.request();
@@ -95,7 +95,7 @@ describe('a client that hammers a bad device', () => {
   const fault: SimulatorOptions['fault'] = ({ deviceId }) =>
     deviceId?.startsWith('bad') === true ? { kind: 'body', body: '{"errno":7}' } : undefined;
 
-  /** Asks for one device again and again, five at a time, until the test is over, and counts. */
+  /** Asks for one device repeatedly, five requests at a time, until the test is over, and counts. */
   function hammer(service: ServiceProcess): { asked: number } {
     const attack = { asked: 0, over: false };
     onTestFinished(() => void (attack.over = true));
@@ -131,7 +131,7 @@ describe('a client that hammers a bad device', () => {
 });
 
 describe('the circuit while OneNET hangs', () => {
-  it('lets three probes go out, and closes within ten seconds of the cure', async () => {
+  it('lets three probes out, and closes within ten seconds of the recovery', async () => {
     let ill = true;
     const { onenet, service } = await startBoth(
       { fault: () => (ill ? { kind: 'stall' } : undefined) },
@@ -148,7 +148,7 @@ describe('the circuit while OneNET hangs', () => {
     expect(performance.now() - cured).toBeLessThan(10_000);
   }, 40_000);
 
-  it('closes again though only one device is asked for', async () => {
+  it('closes again even if only one device is asked for', async () => {
     let ill = true;
     const { service } = await startBoth({ fault: () => (ill ? { kind: 'status', status: 503 } : undefined) });
     await codesOf(service, ...ids(30));
@@ -163,8 +163,8 @@ describe('the circuit while OneNET hangs', () => {
   }, 40_000);
 });
 
-describe('clients that ask for more than the queue holds', () => {
-  it('cost those who ask for one device nothing', async () => {
+describe('clients that ask for more than fits in the queue', () => {
+  it('do not affect requests for one device', async () => {
     const { service } = await startBoth(
       { latencyMs: 50 },
       { ONENET_CONNECTIONS: '8', MAX_DEVICE_TASKS: '50' },
@@ -183,11 +183,11 @@ describe('clients that ask for more than the queue holds', () => {
   }, 30_000);
 });
 
-describe('a service that was frozen for longer than it waits for an answer', () => {
+describe('a service that was frozen for longer than its timeout', () => {
   const DEVICES = 64;
   const TIMEOUT_MS = 1000;
 
-  /** Freezes the service while all devices are asked for, and has `meanwhile` done; gives the codes of the answer. */
+  /** Freezes the service while all devices are requested and runs `meanwhile`; resolves to the codes in the answer. */
   async function freeze(
     environment: Environment,
     meanwhile: (connection: RawConnection) => void,
@@ -221,7 +221,7 @@ describe('a service that was frozen for longer than it waits for an answer', () 
   it.each([
     ['for a call', {}],
     ['for a request', { REQUEST_TIMEOUT_MS: `${TIMEOUT_MS}` }],
-  ])('reads the answers that came meanwhile before it gives up: %s', async (_, environment) => {
+  ])('reads the answers that arrived meanwhile before it gives up: %s', async (_, environment) => {
     const { codes, service } = await freeze(environment, ({ socket }) =>
       socket.write(httpAnswer(taskAnswer('1.2'))),
     );
@@ -232,7 +232,7 @@ describe('a service that was frozen for longer than it waits for an answer', () 
   it.each([
     ['of a call', {}],
     ['of a request', { REQUEST_TIMEOUT_MS: `${TIMEOUT_MS}` }],
-  ])('does not blame OneNET for the end %s', async (_, environment) => {
+  ])('does not count the timeout %s against OneNET', async (_, environment) => {
     const { codes, service } = await freeze(environment, () => undefined);
     expect(codes).toEqual(Array(DEVICES).fill('ONENET_TIMEOUT'));
     expect(await circuitOf(service)).toBe('closed');

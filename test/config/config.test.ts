@@ -39,7 +39,7 @@ type Environment = Readonly<Record<string, string>>;
 const TOKEN: Environment = { ONENET_AUTHORIZATION: 'token' };
 const KEY: Environment = { ONENET_PRODUCT_ID: 'p1', ONENET_ACCESS_KEY: 'QUJD' };
 
-/** The error that the environment ends in. */
+/** The error that this environment causes. */
 function refusal(environment: Environment): ConfigError {
   try {
     readConfig(environment);
@@ -55,7 +55,7 @@ function namedIn({ message }: ConfigError): Variable[] {
 }
 
 describe('defaults', () => {
-  it('need nothing but credentials', () => {
+  it('require only credentials', () => {
     expect(readConfig(TOKEN)).toEqual({
       host: '127.0.0.1',
       port: 4001,
@@ -80,7 +80,7 @@ describe('defaults', () => {
     } satisfies Config);
   });
 
-  it('sign with SHA-256 for an hour', () => {
+  it('sign tokens with SHA-256, valid for an hour', () => {
     expect(readConfig(KEY).credentials).toEqual({
       productId: 'p1',
       accessKey: 'QUJD',
@@ -95,16 +95,16 @@ describe('defaults', () => {
     ['3000', 3000],
     ['3001', 3000],
     ['60000', 3000],
-  ])('give an upstream attempt no more than REQUEST_TIMEOUT_MS=%s allows: %i ms', (request, expected) => {
+  ])('limit an upstream attempt to what REQUEST_TIMEOUT_MS=%s allows: %i ms', (request, expected) => {
     expect(readConfig({ ...TOKEN, REQUEST_TIMEOUT_MS: request }).onenetTimeoutMs).toBe(expected);
   });
 
-  it('are not disturbed by variables of other programs', () => {
+  it('ignore the variables of other programs', () => {
     expect(readConfig({ ...TOKEN, NODE_ENV: '', APOLLO_KEY: 'x', PATH: '/bin' })).toEqual(readConfig(TOKEN));
   });
 });
 
-describe('a value within its bounds', () => {
+describe('a value within its limits', () => {
   it.each<[Variable, string, Partial<Config>]>([
     ['HOST', '0.0.0.0', { host: '0.0.0.0' }],
     ['HOST', '::1', { host: '::1' }],
@@ -163,7 +163,7 @@ describe('a value within its bounds', () => {
   });
 
   it.each(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])(
-    'is taken: LOG_LEVEL=%s',
+    'is accepted: LOG_LEVEL=%s',
     (level) => {
       expect(readConfig({ ...TOKEN, LOG_LEVEL: level }).logLevel).toBe(level);
     },
@@ -179,17 +179,17 @@ describe('a value within its bounds', () => {
     ['ONENET_SIGN_METHOD', 'sha256', { method: 'sha256' }],
     ['ONENET_TOKEN_TTL_SECONDS', '5', { ttlSeconds: 5 }],
     ['ONENET_TOKEN_TTL_SECONDS', '31536000', { ttlSeconds: 31_536_000 }],
-  ])('is taken to mint tokens: %s=%s', (name, value, expected) => {
+  ])('is used to mint tokens: %s=%s', (name, value, expected) => {
     expect(readConfig({ ...KEY, [name]: value }).credentials).toMatchObject(expected);
   });
 
-  it('lets an upstream attempt take all the time that a request has', () => {
+  it('lets an upstream attempt take as long as the whole request', () => {
     const config = readConfig({ ...TOKEN, ONENET_TIMEOUT_MS: '60000', REQUEST_TIMEOUT_MS: '60000' });
     expect(config).toMatchObject({ onenetTimeoutMs: 60_000, requestTimeoutMs: 60_000 });
   });
 });
 
-describe('a value out of its bounds', () => {
+describe('a value outside its limits', () => {
   const NO_NUMBERS = [
     '1e3',
     '+1000',
@@ -401,7 +401,7 @@ describe('ONENET_URL', () => {
     'http://127.0.0.1.example',
     'http://localhost.example',
     'http://[::2]',
-  ])('may be %s only where plain HTTP is allowed', (url) => {
+  ])('may be %s only if plain HTTP is allowed', (url) => {
     const environment = { ...TOKEN, ONENET_URL: url };
     expect(namedIn(refusal(environment))).toContain('ONENET_URL');
     expect(namedIn(refusal({ ...environment, ONENET_ALLOW_HTTP: 'false' }))).toContain('ONENET_URL');
@@ -421,20 +421,20 @@ describe('credentials', () => {
     ['a token and an access key are there', { ...READY, ...ACCESS_KEY }, ['ONENET_AUTHORIZATION']],
     ['the access key is missing', ID, ['ONENET_ACCESS_KEY']],
     ['the product id is missing', ACCESS_KEY, ['ONENET_PRODUCT_ID']],
-  ])('are refused where %s', (_, environment, names) => {
+  ])('are refused if %s', (_, environment, names) => {
     expect(namedIn(refusal(environment))).toEqual(expect.arrayContaining(names));
   });
 
   it.each<[string, Environment]>([
     ['a ready token', READY],
     ['a product id with its access key', { ...ID, ...ACCESS_KEY }],
-  ])('are enough with %s', (_, environment) => {
+  ])('are sufficient with %s', (_, environment) => {
     expect(() => readConfig(environment)).not.toThrow();
   });
 });
 
 describe('the message', () => {
-  // Nothing that a message could hold by itself.
+  // Values that a message could not contain by chance.
   const CANARY = 'C4n4ry';
   const EVERYTHING_WRONG: Readonly<Record<Variable, string>> = {
     HOST: `${CANARY} ${CANARY}`,
@@ -465,7 +465,7 @@ describe('the message', () => {
     LOG_LEVEL: CANARY,
   };
 
-  it('names every variable at fault at once', () => {
+  it('names every faulty variable at once', () => {
     expect(namedIn(refusal(EVERYTHING_WRONG))).toEqual(VARIABLES);
   });
 
@@ -473,13 +473,13 @@ describe('the message', () => {
     expect(refusal(EVERYTHING_WRONG).message).not.toMatch(/[\r\n]/);
   });
 
-  it('holds no value of any of them, nor does the error around it', () => {
+  it('contains none of their values, nor does the error itself', () => {
     const error = refusal(EVERYTHING_WRONG);
     expect(error.message).not.toContain(CANARY);
     expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(CANARY);
   });
 
-  it('holds no secret that is well-formed while another variable is at fault', () => {
+  it('does not contain a well-formed secret when another variable is faulty', () => {
     const error = refusal({
       PORT: 'x',
       ONENET_AUTHORIZATION: CANARY,
@@ -491,7 +491,7 @@ describe('the message', () => {
     expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(CANARY);
   });
 
-  it('names what two variables have against each other beside the faults of others', () => {
+  it('names contradictions between two variables along with the faults of others', () => {
     const error = refusal({
       LOG_LEVEL: 'loud',
       ONENET_URL: 'http://onenet.example',
@@ -528,7 +528,7 @@ describe('the export of spans', () => {
     ['with all of it disabled', { ...ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }, undefined],
     ['with empty variables', { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_EXPORTER: '' }, undefined],
     ['with a protocol and nothing else', { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, undefined],
-  ])('is as OpenTelemetry specifies it %s', (_, environment, protocol) => {
+  ])('follows the specification of OpenTelemetry %s', (_, environment, protocol) => {
     expect(read(environment)).toBe(protocol);
   });
 
@@ -542,7 +542,7 @@ describe('the export of spans', () => {
       { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' },
       'OTEL_EXPORTER_OTLP_ENDPOINT must be an http(s) address',
     ],
-  ])('is refused where it cannot be: %j', (environment, fault) => {
+  ])('is refused if its configuration is faulty: %j', (environment, fault) => {
     expect(refusal({ ...TOKEN, ...environment }).message).toBe(`invalid configuration: ${fault}`);
   });
 });

@@ -17,7 +17,7 @@ function startDirectory(): string {
 }
 
 describe('a products file', () => {
-  it('names products and their keys', () => {
+  it('maps product ids to access keys', () => {
     expect([...parseProducts(JSON.stringify({ 123123: KEY, abc: OTHER }))]).toEqual([
       ['123123', KEY],
       ['abc', OTHER],
@@ -37,16 +37,16 @@ describe('a products file', () => {
     ['{"123":""}', 'has an access key that is not base64'],
     ['{"123":null}', 'has an access key that is not base64'],
     ['{"123":{"key":"S0VZ"}}', 'has an access key that is not base64'],
-  ])('that says %s is refused, without a word of it', (text, message) => {
+  ])('that contains %s is refused without being quoted', (text, message) => {
     expect(() => parseProducts(text)).toThrow(expect.objectContaining({ message }));
   });
 
-  it('that is not there is refused', () => {
+  it('that does not exist is refused', () => {
     expect(() => readProducts(join(startDirectory(), 'none'))).toThrow('cannot be read');
   });
 });
 
-describe('a products file that is followed', { timeout: 20_000 }, () => {
+describe('a watched products file', { timeout: 20_000 }, () => {
   function start(path: string) {
     const changes: Products[] = [];
     const faults: string[] = [];
@@ -70,16 +70,16 @@ describe('a products file that is followed', { timeout: 20_000 }, () => {
   const CHANGED = JSON.stringify({ 1: OTHER, 2: KEY });
 
   it.each([
-    { how: 'written anew', change: (path: string) => writeFileSync(path, CHANGED) },
+    { how: 'overwritten', change: (path: string) => writeFileSync(path, CHANGED) },
     {
-      how: 'replaced by another that has its times',
+      how: 'replaced by a file with the same times',
       change: (path: string) => {
         writeFileSync(`${path}.new`, CHANGED);
         utimesSync(`${path}.new`, 1, 1);
         renameSync(`${path}.new`, path);
       },
     },
-  ])('is taken when it is $how', async ({ change }) => {
+  ])('is used when it is $how', async ({ change }) => {
     const path = startFile();
     utimesSync(path, 1, 1);
     const { changes, faults } = start(path);
@@ -94,7 +94,7 @@ describe('a products file that is followed', { timeout: 20_000 }, () => {
     expect(faults).toEqual([]);
   });
 
-  it('is taken when the link of a mounted secret is swapped', async () => {
+  it('is used when the symbolic link of a mounted secret is swapped', async () => {
     const directory = startDirectory();
     const version = (name: string, text: string): void => {
       mkdirSync(join(directory, name));
@@ -113,11 +113,11 @@ describe('a products file that is followed', { timeout: 20_000 }, () => {
 
   it.each([
     {
-      how: 'cut in the middle',
+      how: 'truncated',
       spoil: (path: string) => writeFileSync(path, '{"1":'),
       fault: 'is not a JSON object',
     },
-    { how: 'gone', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
+    { how: 'deleted', spoil: (path: string) => rmSync(path), fault: 'cannot be read' },
     {
       how: 'a directory',
       spoil: (path: string) => {
@@ -127,18 +127,15 @@ describe('a products file that is followed', { timeout: 20_000 }, () => {
       fault: 'cannot be read',
     },
     { how: 'empty', spoil: (path: string) => writeFileSync(path, '{}'), fault: 'names no product' },
-  ])(
-    'counts as it was while it is $how, which is said once, and is taken when it is sound again',
-    async (row) => {
-      const path = startFile();
-      const { changes, faults } = start(path);
-      row.spoil(path);
-      await until(() => faults.length > 0);
-      rmSync(path, { recursive: true, force: true });
-      writeFileSync(path, CHANGED);
-      await until(() => changes.length > 0);
-      expect(faults[0]).toBe(row.fault);
-      expect(faults.length).toBeLessThanOrEqual(2);
-    },
-  );
+  ])('stays in use while it is $how, with one log line, and is read again when it is valid', async (row) => {
+    const path = startFile();
+    const { changes, faults } = start(path);
+    row.spoil(path);
+    await until(() => faults.length > 0);
+    rmSync(path, { recursive: true, force: true });
+    writeFileSync(path, CHANGED);
+    await until(() => changes.length > 0);
+    expect(faults[0]).toBe(row.fault);
+    expect(faults.length).toBeLessThanOrEqual(2);
+  });
 });

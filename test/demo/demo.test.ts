@@ -11,7 +11,7 @@ import { startDemo } from './start-demo.ts';
 describe('the demo', () => {
   const running = startOnce((until) => startDemo({ until }));
 
-  it('answers its query through the gateway, and a download has the size and MD5 that were announced', async () => {
+  it('answers its query through the gateway, and a download has the announced size and MD5', async () => {
     const demo = running();
     const { body } = await post(
       demo.gateway,
@@ -27,7 +27,7 @@ describe('the demo', () => {
     expect(createHash('md5').update(bytes).digest('hex')).toBe(device.otaTask.md5);
   });
 
-  it('prints an address for browsers, devices to try, queries that work and a curl line', async () => {
+  it('prints an address for browsers, devices to try, working queries and a curl command', async () => {
     const demo = running();
     const page = await request(demo.subgraph, { headers: { accept: 'text/html' } });
     expect([page.statusCode, await page.body.text()]).toEqual([200, expect.stringContaining('<html')]);
@@ -42,9 +42,9 @@ describe('the demo', () => {
     expect((await post(demo.gateway, inList)).body.data.devices[0].otaTaskResult.target).toBe('1.2');
   });
 
-  it('takes free ports where its own are taken, and stops wholly on Ctrl-C', async () => {
+  it('uses free ports if its own are taken, and stops everything on Ctrl-C', async () => {
     const squatter = createServer().listen(4000, '127.0.0.1');
-    // Somebody else's squatter is as good as this one.
+    // A port that is already taken by another process serves the test as well.
     await Promise.race([once(squatter, 'listening'), once(squatter, 'error')]).catch(() => undefined);
     onTestFinished(() => void squatter.close());
     const demo = await startDemo();

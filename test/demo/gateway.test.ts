@@ -11,7 +11,7 @@ import { post, type Service, startBoth } from '../service.ts';
 
 const OTA_SDL = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');
 
-/** A whole supergraph over a fleet of these devices. */
+/** Starts a whole supergraph for a fleet of these devices. */
 async function startSupergraph(ids: readonly string[], options: SimulatorOptions = {}, environment = {}) {
   const devices: Device[] = ids.map((id) => ({ id, name: `Device ${id}`, model: 'M-1' }));
   const ota = await startBoth(options, environment);
@@ -32,7 +32,7 @@ async function listen(server: Server): Promise<string> {
 }
 
 describe('through a gateway', () => {
-  it('each device has the data of both subgraphs, for one call a device', async () => {
+  it('each device has the data of both subgraphs, at one call per device', async () => {
     const ids = Array.from({ length: 100 }, (_, i) => `d${i}`);
     const supergraph = await startSupergraph(ids);
     const { body } = await post(
@@ -46,7 +46,7 @@ describe('through a gateway', () => {
     expect(supergraph.onenet.calls).toHaveLength(100);
   });
 
-  it('an error reaches the client with its code and the device it belongs to, beside the data of the others', async () => {
+  it('an error reaches the client with its code and its device, next to the data of the others', async () => {
     const supergraph = await startSupergraph(['good', 'bad', 'good2'], {
       fault: ({ deviceId }) => (deviceId === 'bad' ? { kind: 'body', body: '{"errno":7}' } : undefined),
     });
@@ -66,7 +66,7 @@ describe('through a gateway', () => {
     });
   });
 
-  it('"no task" is data in a list', async () => {
+  it('a list shows "no task" as data', async () => {
     const supergraph = await startSupergraph(['a', 'b'], {
       fault: ({ deviceId }) => (deviceId === 'b' ? { kind: 'body', body: '{"errno":4}' } : undefined),
     });
@@ -82,7 +82,7 @@ describe('through a gateway', () => {
     });
   });
 
-  it('an operation that asks for too much says so, with the data of the other subgraph', async () => {
+  it('an operation that asks for too much gets an error and the data of the other subgraph', async () => {
     const supergraph = await startSupergraph(['a', 'b', 'c'], {}, { MAX_DEVICE_TASKS: '2' });
     const { body } = await post(supergraph.url, '{ devices { id name otaTask(type: FOTA) { size } } }');
     expect(

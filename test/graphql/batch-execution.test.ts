@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { type Answer, post, type Service, startBoth } from '../service.ts';
 
 const SECRET = 'a-secret-of-the-router';
-/** None that is retried or that opens the circuit. */
+/** Errnos that are neither retried nor open the circuit. */
 const ERRNOS = [0, 2, 4, 5, 12, 26];
 
-/** Every device has an outcome of its own: the last digit of its id chooses the errno. */
+/** Every device has its own outcome: the last digit of its id selects the errno. */
 function start(): Promise<Service> {
   return startBoth(
     {
@@ -20,13 +20,13 @@ function start(): Promise<Service> {
   );
 }
 
-/** What an answer says, without what only traces have and without the order in which errors were found. */
+/** The content of an answer, without traces and regardless of the order of errors. */
 function content({ status, body }: Answer): unknown {
   const errors = (body.errors ?? []).map((error: unknown) => JSON.stringify(error)) as string[];
   return { status, data: JSON.stringify(body.data), errors: errors.sort() };
 }
 
-/** A request that asks for Apollo's trace of every field is executed by graphql-js, field by field. */
+/** graphql-js executes a request for Apollo's federated trace, field by field. */
 async function expectEqual(
   service: Service,
   query: string,
@@ -90,7 +90,7 @@ const deviceField = fc.oneof(
 );
 
 describe('the answer to a batch', () => {
-  it('is the one that graphql-js gives, whatever the operation selects', async () => {
+  it('equals the answer of graphql-js, whatever the operation selects', async () => {
     const service = await start();
     let answered = 0;
     const root = fc
@@ -117,7 +117,7 @@ describe('the answer to a batch', () => {
       ),
       { numRuns: 150 },
     );
-    // The rest are no valid operations: fields of one name that differ.
+    // The others are invalid: fields of the same name that differ.
     expect(answered).toBeGreaterThan(50);
   }, 60_000);
 
@@ -129,7 +129,7 @@ describe('the answer to a batch', () => {
       101,
     ],
     ['no representation', 'otaTask(type: FOTA) { size }', 0],
-  ])('is the one that graphql-js gives: %s', async (_, selection, count) => {
+  ])('equals the answer of graphql-js: %s', async (_, selection, count) => {
     const service = await start();
     const query = `query ($r: [_Any!]!) { _entities(representations: $r) { ... on Device { ${selection} } } }`;
     const r = Array.from({ length: count }, (_unused, i) => ({ __typename: 'Device', id: `x${i}0` }));
@@ -153,7 +153,7 @@ describe('the answer to a batch', () => {
       'an operation without entities',
       '__typename a: __typename @skip(if: true) b: _entities(representations: $r) @skip(if: true) { __typename }',
     ],
-  ])('is the one that graphql-js gives: %s', async (_, selection) => {
+  ])('equals the answer of graphql-js: %s', async (_, selection) => {
     const service = await start();
     await expectEqual(service, `query ($r: [_Any!]!) { ${selection} }`, { r: REPRESENTATIONS });
   });
@@ -164,26 +164,23 @@ describe('the answer to a batch', () => {
       'of a directive',
       '_entities(representations: $r) { ... on Device { otaTask(type: FOTA) { size @skip(if: $null) } } }',
     ],
-  ])(
-    'is null and an error for each entity where the argument %s is null against its type',
-    async (_, field) => {
-      const service = await start();
-      const type = field.includes('@skip') ? 'Boolean = false' : 'OtaTaskType = FOTA';
-      const query = `query ($r: [_Any!]!, $null: ${type}) { ${field} }`;
-      const r = REPRESENTATIONS.slice(0, 2);
-      const { status, body } = await expectEqual(service, query, { r, null: null });
-      expect([status, body.data]).toEqual([200, { _entities: [null, null] }]);
-      for (const [index, { message, path, extensions }] of body.errors.entries()) {
-        expect(message).toMatch(/^Argument "(?:type|if)" of non-null type ".*" must not be null\.$/);
-        expect([path, extensions]).toEqual([
-          ['_entities', index],
-          { code: 'BAD_USER_INPUT', retryable: false },
-        ]);
-      }
-    },
-  );
+  ])('is null with an error for each entity when the non-null argument %s is null', async (_, field) => {
+    const service = await start();
+    const type = field.includes('@skip') ? 'Boolean = false' : 'OtaTaskType = FOTA';
+    const query = `query ($r: [_Any!]!, $null: ${type}) { ${field} }`;
+    const r = REPRESENTATIONS.slice(0, 2);
+    const { status, body } = await expectEqual(service, query, { r, null: null });
+    expect([status, body.data]).toEqual([200, { _entities: [null, null] }]);
+    for (const [index, { message, path, extensions }] of body.errors.entries()) {
+      expect(message).toMatch(/^Argument "(?:type|if)" of non-null type ".*" must not be null\.$/);
+      expect([path, extensions]).toEqual([
+        ['_entities', index],
+        { code: 'BAD_USER_INPUT', retryable: false },
+      ]);
+    }
+  });
 
-  it('is null where the argument of a directive at the root is', async () => {
+  it('is null when the argument of a directive on a root field is null', async () => {
     const service = await start();
     const query = 'query ($nil: Boolean = true) { __typename @skip(if: $nil) }';
     const { status, body } = await expectEqual(service, query, { nil: null });
@@ -196,7 +193,7 @@ describe('the answer to a batch', () => {
     ['a null among them', { r: [null, { __typename: 'Device', id: 'd0' }] }],
     ['more nulls than graphql-js reports', { r: Array(60).fill(null) }],
     ['no list', { r: { __typename: 'Device', id: 'd0' } }],
-  ])('is the one that graphql-js gives where representations are wrong: %s', async (_, variables) => {
+  ])('equals the answer of graphql-js for invalid representations: %s', async (_, variables) => {
     const service = await start();
     const query = 'query ($r: [_Any!]!) { _entities(representations: $r) { ... on Device { id } } }';
     await expectEqual(service, query, variables);

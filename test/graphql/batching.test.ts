@@ -7,8 +7,8 @@ const ids = (count: number, prefix = 'd'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 const pairOf = ({ deviceId, type }: RecordedCall): string => `${deviceId ?? ''}/${type ?? ''}`;
 
-describe('the calls that an operation costs', () => {
-  it('are 10 for 1000 representations of 10 devices, answered in their order', async () => {
+describe('the calls made for an operation', () => {
+  it('are 10 for 1000 representations of 10 devices, answered in order', async () => {
     const service = await startBoth();
     const asked = Array.from({ length: 1000 }, (_, i) => `d${i % 10}`);
     const { body } = await askEntities(service, 'id otaTask(type: FOTA) { token }', devices(...asked));
@@ -31,7 +31,7 @@ describe('the calls that an operation costs', () => {
     expect(new Set(service.onenet.calls.map(pairOf)).size).toBe(200);
   });
 
-  it('are one for a pair however often and wherever the operation asks for it', async () => {
+  it('are one per pair, however often and wherever the operation asks for it', async () => {
     const service = await startBoth();
     const query = `query ($r: [_Any!]!, $t: OtaTaskType!) {
       a: _entities(representations: $r) { ... on Device { otaTask(type: FOTA) { size } again: otaTask(type: $t) { md5 } } }
@@ -44,7 +44,7 @@ describe('the calls that an operation costs', () => {
     expect(service.onenet.calls.map(pairOf)).toEqual(['d0/1']);
   });
 
-  it('are one for the same pair that fails, and both askers get its error', async () => {
+  it('are one for a pair that fails, and every field that asked gets its error', async () => {
     const service = await startBoth({ fault: () => ({ kind: 'body', body: '{"errno":26}' }) });
     const { body } = await askEntities(service, 'otaTask(type: FOTA) { size }', devices('d0', 'd0'));
     expect(body.errors.map(({ path }: { path: unknown }) => path)).toEqual([
@@ -54,21 +54,21 @@ describe('the calls that an operation costs', () => {
     expect(service.onenet.calls).toHaveLength(1);
   });
 
-  it('are none where only the id is asked for', async () => {
+  it('are none if only the id is selected', async () => {
     const service = await startBoth();
     const { body } = await askEntities(service, 'id', devices('d0'));
     expect(body).toEqual({ data: { _entities: [{ id: 'd0' }] } });
     expect(service.onenet.calls).toHaveLength(0);
   });
 
-  it('are repeated by the next operation: nothing is remembered between requests', async () => {
+  it('are repeated for the next operation: nothing is cached between requests', async () => {
     const service = await startBoth();
     await askEntities(service, 'otaTask(type: FOTA) { size }', devices('d0'));
     await askEntities(service, 'otaTask(type: FOTA) { size }', devices('d0'));
     expect(service.onenet.calls).toHaveLength(2);
   });
 
-  it('go out together, but never more at once than there are connections', async () => {
+  it('are made concurrently, but never more at once than there are connections', async () => {
     const service = await startBoth({ latencyMs: 20 }, { ONENET_CONNECTIONS: '7' });
     const { body } = await askEntities(service, 'otaTask(type: FOTA) { size }', devices(...ids(50)));
     expect(body.errors).toBeUndefined();
@@ -138,7 +138,7 @@ describe('cdn=true', () => {
     expect(service.onenet.calls.map(({ path }) => path)).toEqual(['/ota/south/tasking?dev_id=d0&type=1']);
   });
 
-  it('is sent for just those pairs of which somebody wants the address', async () => {
+  it('is sent only for pairs whose address is selected', async () => {
     const service = await startBoth();
     const text = `query ($a: [_Any!]!, $b: [_Any!]!) {
       a: _entities(representations: $a) { ... on Device { f: otaTask(type: FOTA) { size } s: otaTask(type: SOTA) { ipPort } } }
@@ -154,7 +154,7 @@ describe('cdn=true', () => {
     });
   });
 
-  /** All fragments and variables are there whether the selection uses them or not, so the unused are taken out. */
+  /** Removes unused fragments and variables, which would make the operation invalid. */
   function query(selection: string): string {
     const text = entitiesQuery(selection).replace(
       '($representations: [_Any!]!)',

@@ -8,14 +8,17 @@ const SECRET = 'a-secret-of-the-router';
 const TASK = entitiesQuery('otaTask(type: FOTA) { size token }');
 const RESULT = entitiesQuery('otaTaskResult(type: FOTA) { __typename ... on OtaTaskAbsent { reason } }');
 
-/** How an answer may be kept: the same at first, when the operation is known, and when it is executed field by field. */
+/**
+ * The cache hints of an answer: the same on the first request, when the operation is cached, and when graphql-js
+ * executes it.
+ */
 async function cacheControl(
   { url }: Service,
   query: string,
   ...ids: readonly string[]
 ): Promise<string | string[] | undefined> {
   const hints: (string | string[] | undefined)[] = [];
-  // One after another: an operation is known only once it has been answered.
+  // One after the other, because an operation is cached only once it has been answered.
   for (const trace of [{}, {}, { 'apollo-federation-include-trace': 'ftv1' }]) {
     const { headers, body } = await request(url, {
       method: 'POST',
@@ -33,8 +36,8 @@ function start(environment: Record<string, string>): Promise<Service> {
   return startBoth({ fault: faultByName }, { ROUTER_SECRET: SECRET, ...environment });
 }
 
-describe('caches', () => {
-  it('are told nothing unless somebody says how long they may keep an answer', async () => {
+describe('HTTP caches', () => {
+  it('are told nothing unless a maximum age is configured', async () => {
     const service = await start({});
     expect(await cacheControl(service, TASK, 'd1')).toBeUndefined();
     expect(await cacheControl(service, TASK, 'errno-4')).toBeUndefined();
@@ -45,12 +48,12 @@ describe('caches', () => {
     ['a task or its absence', RESULT, 'd1'],
     ['an absence that is data', RESULT, 'errno-4'],
     ['nothing but ids', entitiesQuery('id'), 'd1'],
-  ])('may keep %s for so long, for the user who asked and for nobody else', async (_, query, id) => {
+  ])('may keep %s for the configured time, for the same user only', async (_, query, id) => {
     const service = await start({ CACHE_MAX_AGE_SECONDS: '5' });
     expect(await cacheControl(service, query, id)).toBe('max-age=5, private');
   });
 
-  it('may keep the schema for anybody', async () => {
+  it('may keep the schema for everybody', async () => {
     const service = await start({ CACHE_MAX_AGE_SECONDS: '5' });
     expect(await cacheControl(service, '{ _service { sdl } }')).toBe('max-age=5, public');
   });
@@ -59,7 +62,7 @@ describe('caches', () => {
     ['an error', TASK, ['d1', 'errno-4']],
     ['a device that is none', TASK, ['d1', 'no device']],
     ['an operation that cannot be', '{ nothing }', []],
-  ])('keep no answer with %s', async (_, query, ids) => {
+  ])('must not keep an answer with %s', async (_, query, ids) => {
     const service = await start({ CACHE_MAX_AGE_SECONDS: '5' });
     expect(await cacheControl(service, query, ...ids)).toBe('no-store');
   });

@@ -28,7 +28,7 @@ describe('an operation', () => {
     ['nothing that is valid', undefined, '{ nothing }'],
   ])('that asks for %s is executed by: %s', async (_, engine, query, headers = {}) => {
     const service = await startBoth({}, { ROUTER_SECRET: SECRET, SANDBOX: 'true', LOG_LEVEL: 'debug' });
-    // The same the first time and when the operation is known.
+    // The same on the first request and when the operation is cached.
     for (let i = 0; i < 2; i++) {
       await post(
         service.url,

@@ -6,7 +6,7 @@ import { askEntities, devices, entitiesQuery, post, startBoth } from '../service
 const BAD_USER_INPUT = { code: 'BAD_USER_INPUT', retryable: false };
 const device = (id: unknown): unknown => ({ __typename: 'Device', id });
 
-describe('a representation that cannot be a device', () => {
+describe('a representation that is not a valid device', () => {
   it.each([
     ['a missing __typename', { id: 'd1' }],
     ['an unknown __typename', { __typename: 'Gadget', id: 'd1' }],
@@ -34,7 +34,7 @@ describe('a representation that cannot be a device', () => {
     ['an id with a host', device('@evil/')],
     ['an id that is a URL', device('http://169.254.169.254')],
     ['an id in other letters', device('设备')],
-  ])('costs itself alone: %s', async (_, representation) => {
+  ])('fails alone: %s', async (_, representation) => {
     const service = await startBoth();
     const answer = await askEntities(service, 'id otaTask(type: FOTA) { size }', [
       ...devices('d1'),
@@ -52,7 +52,7 @@ describe('a representation that cannot be a device', () => {
     expect(answer.text.length).toBeLessThan(1000);
   });
 
-  it('may carry more than the key, which is ignored', async () => {
+  it('may have fields other than the key, which are ignored', async () => {
     const service = await startBoth();
     const { body } = await askEntities(service, 'id', [{ __typename: 'Device', id: 'd1', name: 'x' }]);
     expect(body).toEqual({ data: { _entities: [{ id: 'd1' }] } });
@@ -68,8 +68,8 @@ describe('a device id', () => {
   });
 });
 
-describe('the example of the document', () => {
-  it('comes out field by field as the document prints it', async () => {
+describe('the example from the documentation', () => {
+  it('is returned field by field as documented', async () => {
     const service = await startBoth({ fleet: createDemoFleet({ seed: 'test' }) });
     const { body } = await askEntities(
       service,
@@ -111,7 +111,7 @@ describe('a type outside the enum', () => {
       'query ($representations: [_Any!]!, $t: OtaTaskType!) { _entities(representations: $representations) { ... on Device { otaTask(type: $t) { size } } } }',
       { t: 3 },
     ],
-  ])('is refused without a call: %s', async (_, query, variables) => {
+  ])('is rejected without a call: %s', async (_, query, variables) => {
     const service = await startBoth();
     const answer = await post(service.url, query, { representations: devices('d1'), ...variables });
     expect(answer.status).toBe(400);
@@ -158,14 +158,14 @@ describe('an operation that asks for too much', () => {
     ['the task of one device 50 times', 'otaTask(type: FOTA) { size }', Array<string>(50).fill('d0')],
     ['many devices without a task', 'id', ids(100)],
     ['a field that is left out', 'otaTask(type: FOTA) @skip(if: true) { size } id', ids(100)],
-  ])('is still within the limit: %s', async (_, selection, asked) => {
+  ])('is accepted at the limit: %s', async (_, selection, asked) => {
     const service = await startBoth({}, LIMIT);
     const { body } = await askEntities(service, selection, devices(...asked));
     expect(body.errors).toBeUndefined();
     expect(body.data._entities).toHaveLength(asked.length);
   });
 
-  it('is refused as a whole where only all aliases of _entities together are too much', async () => {
+  it('is refused as a whole when only all aliases of _entities together exceed the limit', async () => {
     const service = await startBoth({}, LIMIT);
     const query = `query ($a: [_Any!]!, $b: [_Any!]!) {
       a: _entities(representations: $a) { ... on Device { otaTask(type: FOTA) { size } } }
@@ -183,7 +183,7 @@ describe('an operation that asks for too much', () => {
     expect(service.onenet.calls).toHaveLength(0);
   });
 
-  it('is answered in bounded size: 100 aliases of 1000 devices', async () => {
+  it('gets an answer of bounded size: 100 aliases of 1000 devices', async () => {
     const service = await startBoth();
     const aliases = Array.from({ length: 100 }, (_, i) => `a${i}: _entities(representations: $r) { ...F }`);
     const query = `query ($r: [_Any!]!) { ${aliases.join(' ')} } fragment F on Device { otaTask(type: FOTA) { size } }`;
@@ -194,7 +194,7 @@ describe('an operation that asks for too much', () => {
     expect(service.onenet.calls).toHaveLength(0);
   });
 
-  it('is refused for its values where the tasks alone would be within the limit', async () => {
+  it('is refused for its values even if its tasks are within the limit', async () => {
     const service = await startBoth({}, { MAX_DEVICE_TASKS: '1000' });
     const aliases = Array.from({ length: 200 }, (_, i) => `a${i}: id`).join(' ');
     const { status, body } = await askEntities(service, aliases, devices(...ids(1001)));
@@ -203,7 +203,7 @@ describe('an operation that asks for too much', () => {
     expect(body.errors[0].extensions.code).toBe('OPERATION_TOO_LARGE');
   });
 
-  it('is a bad request where even nulls would be too many: 140 aliases of 5000 representations', async () => {
+  it('is a bad request if even the nulls would be too many: 140 aliases of 5000 representations', async () => {
     const service = await startBoth();
     const aliases = Array.from({ length: 140 }, (_, i) => `a${i}: _entities(representations: $r) { ...F }`);
     const query = `query ($r: [_Any!]!) { ${aliases.join(' ')} } fragment F on Device { otaTask(type: FOTA) { size } }`;
@@ -213,7 +213,7 @@ describe('an operation that asks for too much', () => {
     expect(text.length).toBeLessThan(50_000);
   });
 
-  it('has an error for each bad representation, but not without end', async () => {
+  it('has an error for each bad representation, up to a limit', async () => {
     const service = await startBoth({}, { MAX_DEVICE_TASKS: '5' });
     const { body } = await askEntities(service, 'id', Array(60).fill(5));
     expect(body.data._entities).toEqual(Array(60).fill(null));

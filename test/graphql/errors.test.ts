@@ -9,7 +9,7 @@ const ABSENCES = byCause(FAILURES.filter(({ absence }) => absence !== undefined)
 
 const RESULT = '__typename ... on OtaTask { size } ... on OtaTaskAbsent { reason errno }';
 
-/** One bad device among two good ones. */
+/** One failing device between two good ones. */
 function startWithFault(fault: Fault) {
   return startBoth(
     { fault: ({ deviceId }) => (deviceId === 'bad' ? fault : undefined) },
@@ -19,7 +19,7 @@ function startWithFault(fault: Fault) {
 
 describe.each(['otaTask', 'otaTaskResult'])('%s', (field) => {
   it.each(ERRORS)(
-    'turns %s into the error of that device alone',
+    'turns %s into an error of that device only',
     async (_, { fault, code, retryable, errno }) => {
       const service = await startWithFault(fault);
       const selection =
@@ -77,7 +77,7 @@ describe('a device without a task', () => {
 });
 
 describe('an error', () => {
-  it('has the same message for a code whatever caused it', async () => {
+  it('has the same message for a code, whatever the cause', async () => {
     const service = await startBoth({
       fault: ({ deviceId }) => (deviceId === 'a' ? { kind: 'status', status: 500 } : { kind: 'reset' }),
     });
@@ -85,14 +85,14 @@ describe('an error', () => {
     expect(answer.errors[0].message).toBe(answer.errors[1].message);
   });
 
-  it('says that OneNET cannot be reached where nobody listens', async () => {
+  it('says that OneNET cannot be reached if nothing listens there', async () => {
     const service = await startService('http://127.0.0.1:1');
     const { body: answer } = await askEntities(service, 'otaTask(type: FOTA) { size }', devices('a'));
     expect(answer.errors[0].extensions.code).toBe('ONENET_UNAVAILABLE');
     expect(JSON.stringify(answer)).not.toMatch(/127\.0\.0\.1|ECONN/);
   });
 
-  it('says what was not there by the deadline of the request, and the rest is answered', async () => {
+  it('names what was missing at the deadline of the request, and the rest is answered', async () => {
     const service = await startBoth(
       { fault: ({ deviceId }) => (deviceId === 'bad' ? { kind: 'stall' } : undefined) },
       { REQUEST_TIMEOUT_MS: '500' },

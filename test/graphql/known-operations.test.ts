@@ -7,7 +7,7 @@ const QUERY =
   'query Tasks($r: [_Any!]!, $type: OtaTaskType = FOTA) { _entities(representations: $r) { ... on Device { otaTask(type: $type) { size } } } }';
 const VARIABLES = { r: devices('d1', 'd2') };
 
-/** All that a client sees of an answer. */
+/** Everything that a client sees of an answer. */
 async function send(
   { url }: Service,
   body: unknown,
@@ -26,7 +26,7 @@ async function send(
   };
 }
 
-describe('an operation that was asked before', () => {
+describe('an operation that is in the cache', () => {
   const plain = { query: QUERY, variables: VARIABLES };
 
   it.each<[string, unknown, Record<string, string>?]>([
@@ -62,7 +62,7 @@ describe('an operation that was asked before', () => {
     ['for no media that there is', plain, { accept: 'text/plain' }],
     ['for a page', plain, { accept: 'text/html' }],
     ['with a trace', plain, { 'apollo-federation-include-trace': 'ftv1' }],
-  ])('is answered as if it had not been: %s', async (_, body, headers) => {
+  ])('is answered as if it were new: %s', async (_, body, headers) => {
     const environment = { MAX_DEVICE_TASKS: '100' };
     const first = await send(await startBoth({}, environment), body, headers);
     const service = await startBoth({}, environment);
@@ -72,7 +72,7 @@ describe('an operation that was asked before', () => {
     expect(await send(service, body, headers)).toEqual(first);
   });
 
-  it('is one of several only where the request says which', async () => {
+  it('is chosen among several only if the request names it', async () => {
     const service = await startBoth();
     const query = `${QUERY} query Ids($r: [_Any!]!) { _entities(representations: $r) { ... on Device { id } } }`;
     const ask = (operationName?: string): Promise<unknown> =>
@@ -84,7 +84,7 @@ describe('an operation that was asked before', () => {
     }
   });
 
-  it('may be any of more than are remembered', async () => {
+  it('may be one of more than the cache holds', async () => {
     const service = await startBoth();
     for (const round of [1, 2]) {
       for (let i = 0; i < 600; i++) {

@@ -19,14 +19,14 @@ import { post, startBoth } from '../service.ts';
 
 const SDL = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');
 
-/** A supergraph needs somebody who owns the devices. */
+/** A supergraph needs a subgraph that owns the devices. */
 const DEVICES_SDL = `
   extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"])
   type Query { devices: [Device!]! }
   type Device @key(fields: "id") { id: ID! name: String! }
 `;
 
-/** `Type`, `Type.field`, `Type.field(argument)` or `Enum.VALUE` of all that the subgraph itself defines. */
+/** `Type`, `Type.field`, `Type.field(argument)` or `Enum.VALUE`, for everything that the subgraph defines. */
 function elements(): { readonly name: string; readonly description: string }[] {
   const found: { name: string; description: string }[] = [];
   const add = (name: string, described: { description?: string | null | undefined }): void => {
@@ -50,7 +50,7 @@ function elements(): { readonly name: string; readonly description: string }[] {
 }
 
 describe('the schema', () => {
-  it('has the elements of the contract and no others', () => {
+  it('has exactly the elements of the contract', () => {
     expect(
       elements()
         .map(({ name }) => name)
@@ -75,7 +75,7 @@ describe('the schema', () => {
     );
   });
 
-  it.each(elements())('describes $name for whoever meets it in an explorer', ({ description }) => {
+  it.each(elements())('describes $name for users of an explorer', ({ description }) => {
     expect(description.length).toBeGreaterThan(15);
   });
 });
@@ -90,13 +90,13 @@ describe.each([
     },
   ],
 ])('%s, composed with the owner of the devices', (_, readSdl) => {
-  it('gives Device the fields of both with @theguild/federation-composition', async () => {
+  it('gives Device the fields of both subgraphs with @theguild/federation-composition', async () => {
     const { supergraphSdl, errors } = composeWithGuild(services(await readSdl()));
     expect(errors).toBeUndefined();
     expect(deviceFields(supergraphSdl ?? '')).toEqual(['id', 'name', 'otaTask', 'otaTaskResult']);
   });
 
-  it('gives Device the fields of both with @apollo/composition, and nothing to hint at', async () => {
+  it('gives Device the fields of both subgraphs with @apollo/composition, without hints', async () => {
     const { supergraphSdl, errors, hints } = composeWithApollo(services(await readSdl()));
     expect(errors).toBeUndefined();
     expect(deviceFields(supergraphSdl ?? '')).toEqual(['id', 'name', 'otaTask', 'otaTaskResult']);

@@ -10,7 +10,7 @@ import { askEntities, devices, type LogLine, type Service } from '../service.ts'
 
 const SECRET = 'a-secret-of-the-router';
 
-/** The service over something that fails as nothing in it can. */
+/** The service on top of a link that fails in a way that real ones never do. */
 async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   const log: LogLine[] = [];
   const logger = createLogger(readConfig({ ONENET_AUTHORIZATION: 'token' }), {
@@ -55,11 +55,11 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   return { url: `${address}/graphql`, log };
 }
 
-describe('an error that nobody foresaw', () => {
+describe('an unforeseen error', () => {
   it.each<[string, FetchOtaTasks]>([
     ['for one device', () => Promise.resolve([new TypeError('of a very private nature')])],
     ['for all of them', () => Promise.reject(new TypeError('of a very private nature'))],
-  ])('is masked and logged with its request, however that is executed: %s', async (_, fetchOtaTasks) => {
+  ])('is masked and logged with its request, whichever engine executes it: %s', async (_, fetchOtaTasks) => {
     const service = await startOver(fetchOtaTasks);
     const ask = (id: string, headers = {}) =>
       askEntities(service, 'otaTask(type: FOTA) { size }', devices('d1'), {

@@ -5,7 +5,7 @@ import { devices, post, startBoth } from '../service.ts';
 const inEntities = (selection: string): string =>
   `query ($r: [_Any!]!) { _entities(representations: $r) { ... on Device { ${selection} } } }`;
 const aliases = (count: number): string => Array.from({ length: count }, (_, i) => `a${i}: id`).join(' ');
-/** Selection sets within each other, three of which are the operation's own. */
+/** Nested selection sets, three of which are part of the operation itself. */
 const nested = (depth: number): string => `${'... { '.repeat(depth - 3)} id ${'} '.repeat(depth - 3)}`;
 const directives = (count: number): string =>
   Array.from({ length: count }, () => 'id @include(if: true)').join(' ');

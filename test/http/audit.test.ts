@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { startBoth, startOnce } from '../service.ts';
 
-/** Where this service knowingly differs from the GraphQL-over-HTTP specification's advice. */
+/** Recommendations of the GraphQL-over-HTTP specification from which this service deliberately differs. */
 const NO_GET = 'operations are accepted by POST only, which no link and no image can send';
 const TELLS_BY_STATUS = 'a request that could never be executed is a 400 whatever media type is accepted';
 const EXCEPTIONS: Readonly<Record<string, string>> = {
@@ -16,7 +16,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
 };
 
 describe('GraphQL over HTTP', () => {
-  // The audits ask for the schema.
+  // The audits request the schema.
   const service = startOnce((until) => startBoth({}, { SANDBOX: 'true' }, until));
 
   it.each(serverAudits({ url: 'http://placeholder' }).map(({ id, name }) => [id, name]))(
@@ -24,7 +24,7 @@ describe('GraphQL over HTTP', () => {
     async (id) => {
       const audit = serverAudits({ url: service().url }).find((candidate) => candidate.id === id);
       const { status } = (await audit?.fn()) ?? {};
-      // An exception that is none any more is taken off the list.
+      // An exception that no longer applies must be removed from the list.
       if (id in EXCEPTIONS) expect(status).not.toBe('ok');
       else expect(status).toBe('ok');
     },

@@ -11,7 +11,7 @@ const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 
 type Headers = Readonly<Record<string, string>>;
 
-// Nothing listens there: an explorer's page and its permissions need no OneNET.
+// Nothing listens there, because the page of an explorer and its CORS headers need no OneNET.
 const start = (environment: Headers): Promise<Service> => startService('http://127.0.0.1:9', environment);
 
 async function send({ url }: Service, method: string, path: string, headers: Headers = {}, body?: string) {
@@ -20,7 +20,7 @@ async function send({ url }: Service, method: string, path: string, headers: Hea
   return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
 }
 
-/** The operation that a page opens with. */
+/** The operation with which a page is prefilled. */
 type ReadOperation = (page: string) => {
   readonly document: string;
   readonly variables: Record<string, unknown>;
@@ -39,7 +39,7 @@ describe.each<[string, ReadOperation]>([
   ['/graphql', readSandbox],
   ['/graphiql', readGraphiQL],
 ])('the page at %s', (path, readOperation) => {
-  it('is there only while the sandbox is on', async () => {
+  it('exists only if the sandbox is enabled', async () => {
     for (const environment of [{}, { SANDBOX: 'false' }]) {
       const page = await send(await start(environment), 'GET', path, HTML);
       expect(page.status).toBe(404);
@@ -51,29 +51,29 @@ describe.each<[string, ReadOperation]>([
     expect(page.text).toMatch(/^\s*<!doctype html>/i);
   });
 
-  it('comes without the secret, does not hold it, and names its header', async () => {
+  it('needs no secret, does not contain it, and names its header', async () => {
     const service = await start({ ...ON, ROUTER_SECRET: SECRET });
     for (const headers of [HTML, { ...HTML, 'router-authorization': SECRET }]) {
       const page = await send(service, 'GET', path, headers);
       expect(page.status).toBe(200);
-      // Nobody wants to read nine megabytes of difference, here and below.
+      // Avoids a diff of nine megabytes when the test fails, here and below.
       expect(page.text.includes(SECRET)).toBe(false);
       expect(page.text.includes('router-authorization')).toBe(true);
     }
   });
 
-  it('names no header where there is no secret', async () => {
+  it('names no header if there is no secret', async () => {
     const page = await send(await start(ON), 'GET', path, HTML);
     expect(page.text.includes('router-authorization')).toBe(false);
   });
 
-  it("may be no part of another site's page and is taken for nothing but HTML", async () => {
+  it('cannot be framed by another site and is treated only as HTML', async () => {
     const { headers } = await send(await start(ON), 'GET', path, HTML);
     expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
     expect(headers['x-content-type-options']).toBe('nosniff');
   });
 
-  it('opens with an operation that shows a task, an absence and an error', async () => {
+  it('is prefilled with an operation that shows a task, an absence and an error', async () => {
     const fleet = createDemoFleet({ seed: 'demo' });
     const service = await startBoth({ fleet }, ON);
     const { text } = await send(service, 'GET', path, HTML);
@@ -92,7 +92,7 @@ describe.each<[string, ReadOperation]>([
 });
 
 describe('GraphiQL', () => {
-  it('is the same page for who takes it compressed', async () => {
+  it('is the same page when compressed', async () => {
     const service = await start(ON);
     const plain = await send(service, 'GET', '/graphiql');
     expect(plain.headers['content-encoding']).toBeUndefined();
@@ -102,7 +102,7 @@ describe('GraphiQL', () => {
     expect(plain.headers['vary']).toBe('accept-encoding');
   });
 
-  it('may call nobody but the service', async () => {
+  it('can connect only to the service', async () => {
     const { headers } = await send(await start(ON), 'GET', '/graphiql');
     expect(headers['content-security-policy']).toMatch(/^default-src 'none'; .*connect-src 'self'/);
     expect(headers['content-security-policy']).not.toMatch(/https?:|\*/);
@@ -126,7 +126,7 @@ describe('other origins', () => {
   const granted = ({ headers }: { readonly headers: object }): string[] =>
     Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
-  it('are granted nothing while the sandbox is off', async () => {
+  it('get no CORS access while the sandbox is disabled', async () => {
     const service = await start({});
     for (const origin of [STUDIO, 'http://evil.example']) {
       const preflight = await send(service, 'OPTIONS', '/graphql', { origin, ...ASKED });
@@ -146,7 +146,7 @@ describe('other origins', () => {
     'https://x.studio.apollographql.com',
     'https://sandbox.embed.apollographql.com',
     STUDIO.toUpperCase(),
-  ])('are granted nothing while it is on: %s', async (origin) => {
+  ])('get no CORS access while the sandbox is enabled: %s', async (origin) => {
     const service = await start(ON);
     const answers = [
       await send(service, 'POST', '/graphql', { ...JSON_TYPE, origin }, OPERATION),
@@ -157,12 +157,12 @@ describe('other origins', () => {
     ];
     expect(answers.map(({ status }) => status)).toEqual([200, 405, 200, 200, 200]);
     expect(answers.flatMap(granted)).toEqual([]);
-    // Or a cache would give one origin's answer to another.
+    // Otherwise a cache would serve the answer for one origin to another.
     expect(answers.slice(0, 3).map(({ headers }) => headers['vary'])).toEqual(['origin', 'origin', 'origin']);
   });
 
   it.each<Headers>([{}, { ROUTER_SECRET: SECRET }])(
-    'may post where they are Apollo Studio: %o',
+    'may post if they are Apollo Studio: %o',
     async (secret) => {
       const service = await start({ ...ON, ...secret });
       const preflight = await send(service, 'OPTIONS', '/graphql', { origin: STUDIO, ...ASKED });
@@ -187,7 +187,7 @@ describe('other origins', () => {
     [400, { 'router-authorization': SECRET }, '{'],
     [400, { 'router-authorization': SECRET }, '{"query":"{ nothing }"}'],
     [415, { 'router-authorization': SECRET, 'content-type': 'text/plain' }, OPERATION],
-  ])('may read why they were refused where they are Apollo Studio: %i', async (status, headers, body) => {
+  ])('may read the reason of a refusal if they are Apollo Studio: %i', async (status, headers, body) => {
     const service = await start({ ...ON, ROUTER_SECRET: SECRET });
     const answer = await send(
       service,
@@ -203,7 +203,7 @@ describe('other origins', () => {
   it.each<[string, Headers]>([
     ['of nobody', {}],
     ['that asks for nothing', { origin: STUDIO }],
-  ])('do not make OPTIONS allowed: one %s', async (_, headers) => {
+  ])('may not send any other OPTIONS request: one %s', async (_, headers) => {
     const answer = await send(await start(ON), 'OPTIONS', '/graphql', headers);
     expect([answer.status, answer.headers['allow']]).toEqual([405, 'GET, POST']);
   });

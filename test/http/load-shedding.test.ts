@@ -28,10 +28,10 @@ async function expectRefusal(service: Service): Promise<void> {
   });
 }
 
-describe('a service that cannot keep up', () => {
-  it('refuses operations, says so to the probe, and recovers', async () => {
+describe('an overloaded service', () => {
+  it('refuses operations, fails its readiness probe, and recovers', async () => {
     const service = await startBoth();
-    // The service is in this process: what blocks this loop blocks its loop.
+    // The service runs in this process, so blocking this event loop blocks its own.
     for (let i = 0; i < 4 && (await statusOf(service, '/readyz')) === 200; i++) {
       const until = performance.now() + 1100;
       while (performance.now() < until);
@@ -43,7 +43,7 @@ describe('a service that cannot keep up', () => {
     expect((await askEntities(service, SELECTION, devices('d1'))).status).toBe(200);
   }, 30_000);
 
-  it('refuses more requests than it can hold, and answers those that it has', async () => {
+  it('refuses requests beyond its capacity, and answers those it has accepted', async () => {
     let refusals = 0;
     let refuse!: () => void;
     let release!: () => void;
@@ -79,14 +79,14 @@ describe('a service that cannot keep up', () => {
     const asked: Promise<number>[] = [];
     while (asked.length < 2050) {
       asked.push(...Array.from({ length: 50 }, ask));
-      // All at once, they would be refused because the loop lags.
+      // Sent all at once, they would be refused because the event loop lags.
       await statusOf(service, '/livez');
     }
     await refused;
     await expectRefusal(service);
     release();
     const statuses = await Promise.all(asked);
-    // A noisy machine may refuse a few more because its loop lags.
+    // On a busy machine, a few more may be refused because the event loop lags.
     expect(statuses.filter((status) => status === 503).length).toBeGreaterThanOrEqual(50);
     expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(1000);
     expect(new Set(statuses)).toEqual(new Set([200, 503]));

@@ -27,7 +27,7 @@ async function send(
 describe('the metrics of requests', () => {
   const REQUESTS = 'onenet_ota_request_duration_seconds_count';
 
-  /** Outcomes with how many requests had them, those without any left out. */
+  /** Request counts by outcome, without those that are zero. */
   async function outcomesOf(service: Service): Promise<Record<string, number>> {
     const samples = (await scrape(service)).filter(({ name, value }) => name === REQUESTS && value > 0);
     return Object.fromEntries(samples.map(({ labels, value }) => [labels['outcome'], value]));
@@ -43,7 +43,7 @@ describe('the metrics of requests', () => {
     expect(await outcomesOf(service)).toEqual({ [outcome]: 1 });
   });
 
-  it('count by outcome: an answer of errors alone', async () => {
+  it('count by outcome: an answer with only errors', async () => {
     const service = await startBoth();
     const query = 'query ($skip: Boolean = true) { __typename @skip(if: $skip) }';
     const { status, body } = await post(service.url, query, { skip: null });
@@ -72,7 +72,7 @@ describe('the metrics of requests', () => {
     expect(valueOf(await scrape(service), 'onenet_ota_requests_refused_total', { status: '401' })).toBe(1);
   });
 
-  it('show what is under way and what waits, and a client that left as aborted', async () => {
+  it('show requests in flight and queued calls, and count a client that disconnects as aborted', async () => {
     let arrive = (): void => undefined;
     const arrived = new Promise<void>((resolve) => (arrive = resolve));
     const service = await startBoth(
@@ -163,7 +163,7 @@ describe('the metrics of calls to OneNET', () => {
     expect(valueOf(samples, ATTEMPTS, { result: 'connection' })).toBe(2);
   });
 
-  it('reach beyond every deadline that can be configured', async () => {
+  it('have buckets up to the longest configurable deadline', async () => {
     const service = await startBoth();
     await askEntities(service, FIELD, devices('d1'));
     const samples = await scrape(service);
@@ -190,7 +190,7 @@ describe('the metrics of calls to OneNET', () => {
     expect(await stateOf()).toEqual({ closed: 0, 'half-open': 0, open: 1 });
   });
 
-  it('ask nothing of OneNET', async () => {
+  it('are collected without a call to OneNET', async () => {
     const service = await startBoth();
     await scrape(service);
     expect(service.onenet.calls).toHaveLength(0);
@@ -201,7 +201,7 @@ describe('the metric of the token', () => {
   const expiryIn = (samples: readonly Sample[], source: string): number | undefined =>
     valueOf(samples, 'onenet_ota_token_expiry_timestamp_seconds', { source });
 
-  it('shows when the minted one expires, as soon as there is one', async () => {
+  it('shows when the minted token expires, as soon as there is one', async () => {
     const service = await startBoth({}, { ONENET_TOKEN_TTL_SECONDS: '500' });
     expect(expiryIn(await scrape(service), 'minted')).toBeUndefined();
     await askEntities(service, FIELD, devices('d1'));
@@ -212,7 +212,7 @@ describe('the metric of the token', () => {
   it.each([
     [signToken({ ...CREDENTIALS, method: 'sha256' }, 1_900_000_000), 1_900_000_000],
     ['token', undefined],
-  ])('shows when a ready one expires, where it tells: %s', async (token, expiry) => {
+  ])('shows when a static token expires, if it says so: %s', async (token, expiry) => {
     const { listening } = launch({ PORT: '0', ONENET_AUTHORIZATION: token });
     const service = { url: await listening };
     expect(expiryIn(await scrape(service), 'ready')).toBe(expiry);
@@ -232,7 +232,7 @@ describe('all metrics', () => {
     }
   });
 
-  it('need no secret, and name no device, token or address', async () => {
+  it('need no secret, and contain no device, token or address', async () => {
     const secret = 'canary-sixteen-characters';
     const service = await startBoth({}, { ROUTER_SECRET: secret });
     await askEntities(service, FIELD, devices('canary-device'), { 'router-authorization': secret });
@@ -244,7 +244,7 @@ describe('all metrics', () => {
     }
   });
 
-  it('have none but a few known label values, whatever clients and OneNET do', async () => {
+  it('have only a few known label values, whatever clients and OneNET do', async () => {
     const values: Readonly<Record<string, readonly string[]>> = {
       outcome: ['ok', 'partial', 'failed', 'refused', 'shed', 'aborted'],
       status: ['400', '401', '405', '413', '415'],
@@ -271,7 +271,7 @@ describe('all metrics', () => {
       fc.string({ maxLength: 8 }),
     );
     const ids = fc.sample(odd, { numRuns: 300, seed: 1 });
-    // Too few to open the circuit.
+    // Too few attempts to open the circuit.
     await askEntities(service, FIELD, devices(...ids, 'stall-1', 'reset-1', 'status-500', 'status-599'));
     const bodies = fc.sample(fc.oneof(fc.json(), fc.string()), { numRuns: 100, seed: 1 });
     for (const body of bodies) {

@@ -18,7 +18,7 @@ import {
   startService,
 } from '../service.ts';
 
-// Nothing listens there: these tests never get as far as OneNET, unless they start one.
+// Nothing listens there, because these tests never reach OneNET unless they start one.
 const NO_ONENET = 'http://127.0.0.1:9';
 const SECRET = 'r0uter-secret-0123456789';
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -41,14 +41,14 @@ async function send(
   headers: Headers = {},
   body?: string | Buffer | Readable,
 ): Promise<Exchange> {
-  // Gone before the service stops, which would wait for a connection whose request was refused half-way.
+  // Closed before the service stops, which would wait for a connection whose request was refused before its end.
   const dispatcher = new Agent();
   onTestFinished(() => dispatcher.destroy());
   const answer = await request(url, { method: method as 'GET', headers, body: body ?? null, dispatcher });
   return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
 }
 
-/** What comes back for these bytes, until the server closes the connection. */
+/** Sends these bytes and resolves to everything received until the server closes the connection. */
 async function sendRaw(url: string, bytes: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   onTestFinished(() => void socket.destroy());
@@ -60,7 +60,7 @@ function pathOf({ url }: Service, path: string): URL {
   return new URL(path, url);
 }
 
-/** A refusal has its status, its code, the shape that GraphQL clients understand, and nothing else to tell. */
+/** A refusal has its status, its code, the shape that GraphQL clients expect, and reveals nothing else. */
 function expectRefusal(answer: Exchange, status: number, code: string): void {
   expect(answer.status).toBe(status);
   expect(answer.headers['content-type']).toMatch(/^application\/json\b/);
@@ -104,14 +104,14 @@ describe('paths and methods', () => {
   });
 
   it.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND'])(
-    'does not allow %s at /graphql',
+    'does not allow %s on /graphql',
     async (method) => {
       const { url } = await start();
       expectRefusal(await send(url, method), 405, 'METHOD_NOT_ALLOWED');
     },
   );
 
-  it('does not allow HEAD at /graphql', async () => {
+  it('does not allow HEAD on /graphql', async () => {
     const { url } = await start();
     expect(await send(url, 'HEAD')).toMatchObject({ status: 405, text: '' });
   });
@@ -120,7 +120,7 @@ describe('paths and methods', () => {
     ['/livez', '/readyz'].flatMap((path) =>
       ['POST', 'PUT', 'DELETE', 'OPTIONS'].map((method) => [method, path]),
     ),
-  )('does not allow %s at %s', async (method, path) => {
+  )('does not allow %s on %s', async (method, path) => {
     const service = await start();
     expectRefusal(await send(pathOf(service, path), method), 405, 'METHOD_NOT_ALLOWED');
   });
@@ -131,7 +131,7 @@ describe('paths and methods', () => {
     ['OPTIONS', '/graphql', 'POST'],
     ['POST', '/livez', 'GET'],
     ['POST', '/readyz', 'GET'],
-  ])('tells with the refusal of %s %s that %s is allowed', async (method, path, allowed) => {
+  ])('refuses %s %s with an Allow header of %s', async (method, path, allowed) => {
     const answer = await send(pathOf(await start(), path), method);
     expect(answer.status).toBe(405);
     expect(String(answer.headers['allow']).split(/,\s*/)).toContain(allowed);
@@ -144,7 +144,7 @@ describe('paths and methods', () => {
 
 describe('GET /graphql', () => {
   const QUERY = '?query=%7Bcanary%3A__typename%7D';
-  // Who sends this header passes as no browser's form or image.
+  // A request with this header cannot be a form or an image of a browser.
   const PREFLIGHT = { 'apollo-require-preflight': 'true' };
 
   it.each<[string, string, Headers]>([
@@ -160,7 +160,7 @@ describe('GET /graphql', () => {
   });
 
   it.each(['text/html', 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'])(
-    'shows a page to who accepts %s only where the sandbox is on',
+    'shows a page to a client that accepts %s only if the sandbox is enabled',
     async (accept) => {
       const off = await start();
       expectRefusal(await send(off.url, 'GET', { accept }), 404, 'NOT_FOUND');
@@ -177,7 +177,7 @@ describe('GET /graphql', () => {
     'application/json, text/html',
     'text/html;q=0, application/json',
     '*/*, text/html;q=0.1',
-  ])('executes no operation for who accepts %s', async (accept) => {
+  ])('executes no operation for a client that accepts %s', async (accept) => {
     for (const sandbox of ['false', 'true']) {
       const { url } = await start({ SANDBOX: sandbox });
       const answer = await send(url + QUERY, 'GET', { ...PREFLIGHT, accept });
@@ -293,7 +293,7 @@ describe('bodies', () => {
       'BAD_REQUEST',
     ],
     [
-      'an encoding nobody knows',
+      'an unknown encoding',
       { ...JSON_TYPE, 'content-encoding': 'rot13' },
       OPERATION,
       415,
@@ -311,7 +311,7 @@ describe('bodies', () => {
     expectRefusal(await send(url, 'POST', headers, body), status, code);
   });
 
-  it('are refused beyond 2 MiB also where their length was not announced', async () => {
+  it('are refused beyond 2 MiB even if their length was not announced', async () => {
     const { url } = await start();
     const chunks = Readable.from([OPERATION.slice(0, -1), ' '.repeat(2_200_000), OPERATION.slice(-1)]);
     expectRefusal(await send(url, 'POST', JSON_TYPE, chunks), 413, 'PAYLOAD_TOO_LARGE');
@@ -331,7 +331,7 @@ describe('bodies', () => {
     ['has a foreign charset', { 'content-type': 'application/json; charset=canary' }, OPERATION, 415],
     ['has a foreign encoding', { ...JSON_TYPE, 'content-encoding': 'canary' }, OPERATION, 415],
   ])(
-    'leave one line in the log when one %s, with no stack and nothing of the body',
+    'are logged in one line when one %s, without a stack or any of the body',
     async (_, headers, body, status) => {
       const { url, log } = await start();
       const answer = await send(url, 'POST', headers, body);
@@ -346,7 +346,7 @@ describe('bodies', () => {
 describe('malformed HTTP', () => {
   it.each([
     ['no HTTP at all', 'GARBAGE\r\n\r\n', 400],
-    ['a method nobody knows', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['an unknown method', 'BREW /graphql HTTP/1.1\r\nHost: h\r\n\r\n', 400],
     [
       'two lengths',
       'POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
@@ -367,7 +367,7 @@ describe('malformed HTTP', () => {
     expectErrorBody(answer.slice(answer.indexOf('\r\n\r\n')), 'BAD_REQUEST');
   });
 
-  it('is cut off where headers take 10 s and where a body takes 15 s', { timeout: 25_000 }, async () => {
+  it('is cut off when headers take 10 s and when a body takes 15 s', { timeout: 25_000 }, async () => {
     const { url } = await start();
     const [headers, body] = await Promise.all([
       drip('GET /livez HTTP/1.1\r\nHost: h\r\nX: '),
@@ -375,7 +375,7 @@ describe('malformed HTTP', () => {
         `POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`,
       ),
     ]);
-    // Looked for once a second.
+    // Node checks once a second.
     expect(headers.seconds).toBeGreaterThanOrEqual(9.9);
     expect(headers.seconds).toBeLessThan(12.5);
     expect(body.seconds).toBeGreaterThanOrEqual(14.9);
@@ -385,7 +385,7 @@ describe('malformed HTTP', () => {
       expectErrorBody(answer.slice(answer.indexOf('\r\n\r\n')), 'BAD_REQUEST');
     }
 
-    /** Sends a byte every quarter of a second for as long as the server listens. */
+    /** Sends a byte every quarter of a second while the server accepts it. */
     async function drip(start: string): Promise<{ answer: string; seconds: number }> {
       const socket = connect(Number(new URL(url).port), '127.0.0.1');
       onTestFinished(() => void socket.destroy());
@@ -412,7 +412,7 @@ describe('the router secret', () => {
     ['it in other letters', { 'router-authorization': SECRET.toUpperCase() }],
     ['it as a bearer token', { 'router-authorization': `Bearer ${SECRET}` }],
     ['it in another header', { authorization: SECRET }],
-  ])('opens nothing to who gives %s', async (_, headers) => {
+  ])('denies access to a request with %s', async (_, headers) => {
     const { url } = await start({ ROUTER_SECRET: SECRET, SANDBOX: 'true' });
     for (const body of [OPERATION, SDL]) {
       expectRefusal(await send(url, 'POST', { ...JSON_TYPE, ...headers }, body), 401, 'UNAUTHENTICATED');
@@ -420,7 +420,7 @@ describe('the router secret', () => {
     expectRefusal(await send(url, 'GET', headers), 401, 'UNAUTHENTICATED');
   });
 
-  it.each([OPERATION, SDL])('opens everything to who gives it: %s', async (body) => {
+  it.each([OPERATION, SDL])('gives access to a request that carries it: %s', async (body) => {
     const { url } = await start({ ROUTER_SECRET: SECRET });
     const answer = await send(url, 'POST', { ...JSON_TYPE, 'router-authorization': SECRET }, body);
     expect(answer.status).toBe(200);
@@ -432,12 +432,12 @@ describe('the router secret', () => {
     ['an empty body', JSON_TYPE, ''],
     ['another media type', { 'content-type': 'text/plain' }, 'x'],
     ['bytes that are no gzip', { ...JSON_TYPE, 'content-encoding': 'gzip' }, 'x'],
-  ])('is asked for before %s is looked at', async (_, headers, body) => {
+  ])('is required before %s is examined', async (_, headers, body) => {
     const { url } = await start({ ROUTER_SECRET: SECRET });
     expectRefusal(await send(url, 'POST', headers, body), 401, 'UNAUTHENTICATED');
   });
 
-  it('is asked for before the body has come', async () => {
+  it('is required before the body has arrived', async () => {
     const { url } = await start({ ROUTER_SECRET: SECRET });
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     onTestFinished(() => void socket.destroy());
@@ -448,12 +448,12 @@ describe('the router secret', () => {
     expect(first.toString()).toMatch(/^HTTP\/1\.1 401 /);
   });
 
-  it.each(['/livez', '/readyz'])('is not asked for at %s', async (path) => {
+  it.each(['/livez', '/readyz'])('is not required at %s', async (path) => {
     const service = await start({ ROUTER_SECRET: SECRET });
     expect(await send(pathOf(service, path), 'GET')).toMatchObject({ status: 200 });
   });
 
-  it('is in no answer and no line of the log', async () => {
+  it('appears in no answer and no log line', async () => {
     const { url, log } = await start({ ROUTER_SECRET: SECRET, LOG_LEVEL: 'trace' });
     const headers = { ...JSON_TYPE, 'router-authorization': SECRET };
     const answers = [
@@ -472,7 +472,7 @@ describe('the schema', () => {
   const REFERENCE = '_entities(representations: [])';
 
   it.each(['{ __schema { types { name } } }', '{ __type(name: "Device") { name } }'])(
-    'is told only where the sandbox is on: %s',
+    'can be introspected only if the sandbox is enabled: %s',
     async (query) => {
       const off = await start();
       const body = JSON.stringify({ query });
@@ -485,7 +485,7 @@ describe('the schema', () => {
     },
   );
 
-  it('is always told to a router', async () => {
+  it('is always available to a router', async () => {
     const { url } = await start();
     const answer = await post(url, '{ _service { sdl } }');
     expect(answer.status).toBe(200);
@@ -502,7 +502,7 @@ describe('the schema', () => {
       `query ($type: OtaTaskType!) { ${REFERENCE} { ... on Device { otaTask(type: $type) { target } } } }`,
       { type: 'FOTAX' },
     ],
-  ])('is not hinted at for a misspelt %s, but where the sandbox is on', async (_, query, variables) => {
+  ])('is not suggested for a misspelt %s, unless the sandbox is enabled', async (_, query, variables) => {
     const off = await start();
     const answer = await post(off.url, query, variables);
     expect(answer.status).toBe(400);
@@ -517,11 +517,7 @@ describe('operations', () => {
     ['a syntax error', '{', 'GRAPHQL_PARSE_FAILED'],
     ['a document of blanks', ' ', 'GRAPHQL_PARSE_FAILED'],
     ['a field that does not exist', '{ nothing }', 'GRAPHQL_VALIDATION_FAILED'],
-    [
-      'a fragment that nobody uses',
-      '{ __typename } fragment f on Query { __typename }',
-      'GRAPHQL_VALIDATION_FAILED',
-    ],
+    ['an unused fragment', '{ __typename } fragment f on Query { __typename }', 'GRAPHQL_VALIDATION_FAILED'],
     ['a fragment that spreads itself', '{ ...f } fragment f on Query { ...f }', 'GRAPHQL_VALIDATION_FAILED'],
     ['one field 10 000 times', `{ ${'__typename '.repeat(10_000)}}`, 'GRAPHQL_PARSE_FAILED'],
   ])('are refused with %s', async (_, query, code) => {
@@ -529,9 +525,9 @@ describe('operations', () => {
     expectRefusal(await send(url, 'POST', JSON_TYPE, JSON.stringify({ query })), 400, code);
   });
 
-  it('may have 2000 tokens, and not one more', async () => {
+  it('may have at most 2000 tokens', async () => {
     const { url } = await start();
-    // One token an element, twelve for what is around them.
+    // One token per element, and twelve for the rest.
     const operation = (elements: number): string =>
       `{ _entities(representations: [${'1 '.repeat(elements)}]) { __typename } }`;
     expect((await post(url, operation(1988))).status).toBe(200);
@@ -539,7 +535,7 @@ describe('operations', () => {
     expectRefusal(await send(url, 'POST', JSON_TYPE, body), 400, 'GRAPHQL_PARSE_FAILED');
   });
 
-  it('that are too large are told so and read to their end, not cut off while they are sent', async () => {
+  it('that are too large are refused and read to their end, not cut off while they are sent', async () => {
     const { hostname, port } = new URL((await start()).url);
     const socket = connect(Number(port), hostname);
     onTestFinished(() => void socket.destroy());
@@ -554,7 +550,7 @@ describe('operations', () => {
     await expect.poll(() => received).toMatch(/HTTP\/1\.1 200 OK/);
   });
 
-  it('may come over a connection that nobody used for longer than routers keep them', async () => {
+  it('may arrive on a connection that has been idle for longer than routers keep one', async () => {
     const { url } = await start();
     const { headers } = await request(new URL('/livez', url));
     expect(headers['keep-alive']).toBe('timeout=95');
@@ -571,7 +567,7 @@ describe('operations', () => {
     ['a mutation', { query: 'mutation { anything }' }],
     ['a subscription', { query: 'subscription { anything }' }],
     ['an operation name that does not exist', { query: '{ __typename }', operationName: 'other' }],
-  ])("are refused as the client's mistake, not as one of the service: %s", async (_, body) => {
+  ])('are refused as a client error, not a server error: %s', async (_, body) => {
     const { url, log } = await start();
     const answer = await send(url, 'POST', JSON_TYPE, JSON.stringify(body));
     expect(answer.text).not.toContain('INTERNAL_SERVER_ERROR');
@@ -580,7 +576,7 @@ describe('operations', () => {
   });
 
   it.each([1, 2])(
-    'are not kept for a hash of version %i, and clients are told so in their protocol',
+    'are not stored by hash (version %i), and clients are told so in their protocol',
     async (version) => {
       const { url, log } = await start();
       const extensions = { persistedQuery: { version, sha256Hash: '0'.repeat(64) } };
@@ -630,7 +626,7 @@ describe('answers', () => {
     });
   });
 
-  it('leave no line in the log while all is well', async () => {
+  it('are not logged while nothing is wrong', async () => {
     const service = await startBoth();
     const answer = await askEntities(service, 'otaTask(type: FOTA) { target }', devices('1', '2'));
     expect(answer.body.errors).toBeUndefined();
@@ -646,13 +642,13 @@ describe('the federated trace', () => {
     ['who asks while there is no secret', {}, ASKED],
     ['who gives a secret while there is none', {}, { ...ASKED, ...GIVEN }],
     ['who gives the secret but does not ask', { ROUTER_SECRET: SECRET }, GIVEN],
-  ])('is not for %s', async (_, environment, headers) => {
+  ])('is not given to %s', async (_, environment, headers) => {
     const { url } = await start(environment);
     const answer = await post(url, '{ __typename }', {}, headers);
     expect(answer.body).toEqual({ data: { __typename: 'Query' } });
   });
 
-  it('is for who gives the secret and asks', async () => {
+  it('is given to a request that has the secret and asks for it', async () => {
     const { url } = await start({ ROUTER_SECRET: SECRET });
     const answer = await post(url, '{ __typename }', {}, { ...ASKED, ...GIVEN });
     expect(answer.body).toEqual({

@@ -19,13 +19,13 @@ describe('a security token', () => {
     ['sha1', 'lsaPSiiGvEFFjXu5WU7a6IkScqE%3D'],
     ['md5', 'M3jB6jcSNUuGcvW3dFcrWA%3D%3D'],
     ['sha256', 'tuFMd8Cc5krZO%2BRiNaW4mad5tauSFq2J89Gd70MXQPI%3D'],
-  ] as const)("signed with %s is the documents' own to the letter", (method, sign) => {
+  ] as const)('signed with %s equals the documented one exactly', (method, sign) => {
     expect(signToken({ ...CREDENTIALS, method }, 1_537_255_523)).toBe(
       `version=2018-10-31&res=products%2F123123&et=1537255523&method=${method}&sign=${sign}`,
     );
   });
 
-  it('names its product, and another product gets another signature', () => {
+  it('names its product, and a different product gets a different signature', () => {
     const token = new URLSearchParams(
       signToken({ ...CREDENTIALS, productId: 'k9Zx', method: 'sha256' }, 1_537_255_523),
     );
@@ -33,7 +33,7 @@ describe('a security token', () => {
     expect(token.get('sign')).not.toBe('tuFMd8Cc5krZO+RiNaW4mad5tauSFq2J89Gd70MXQPI=');
   });
 
-  it('can stand in a header and never holds the key', () => {
+  it('is a valid header value and never contains the key', () => {
     const anyKey = fc.uint8Array({ minLength: 1, maxLength: 64 }).map((key) => Buffer.from(key));
     fc.assert(
       fc.property(anyKey, fc.constantFrom(...METHODS), fc.nat(), (key, method, expiry) => {
@@ -41,7 +41,7 @@ describe('a security token', () => {
         const token = signToken({ productId: '123123', accessKey, method }, expiry);
         expect(token).toMatch(/^[\w=&%.~-]+$/);
         expect(token.split('&')).toHaveLength(5);
-        // A short key may be part of anything by chance.
+        // A short key may appear in anything by chance.
         if (key.length >= 8) expect(decodeURIComponent(token)).not.toContain(accessKey);
       }),
     );
@@ -52,7 +52,7 @@ describe('the token mint', () => {
   const TTL_SECONDS = 1000;
   const START_MS = 1_700_000_000_000;
 
-  /** A mint and the clock that it looks at. */
+  /** A mint and its clock. */
   function startMint(ttlSeconds = TTL_SECONDS, startMs = START_MS) {
     const clock = { ms: startMs };
     const mint = createTokenMint({ ...CREDENTIALS, method: 'sha256', ttlSeconds, now: () => clock.ms });
@@ -63,24 +63,24 @@ describe('the token mint', () => {
     return Number(new URLSearchParams(token).get('et'));
   }
 
-  it('mints a token that expires after its whole life', () => {
+  it('mints a token that expires after its full lifetime', () => {
     const { authorize } = startMint();
     expect(expiryOf(authorize())).toBe(1_700_000_000 + TTL_SECONDS);
   });
 
-  it('signs as one would sign by hand', () => {
+  it('gives the same signature as signing by hand', () => {
     const { authorize } = startMint();
     expect(authorize()).toBe(signToken({ ...CREDENTIALS, method: 'sha256' }, 1_700_000_000 + TTL_SECONDS));
   });
 
-  it('counts the life from the first call and not from its own start', () => {
+  it('counts the lifetime from the first call, not from its own start', () => {
     const { authorize, clock } = startMint();
     clock.ms += 5_000_000;
     expect(expiryOf(authorize())).toBe(1_700_005_000 + TTL_SECONDS);
   });
 
   it.each([0, 1, 1000, 400_000, 799_000, 799_999])(
-    'gives the same token %i ms later, while more than a fifth of its life is left',
+    'reuses the token %i ms later, while more than a fifth of its lifetime is left',
     (elapsedMs) => {
       const { authorize, clock } = startMint();
       const first = authorize();
@@ -90,7 +90,7 @@ describe('the token mint', () => {
   );
 
   it.each([800_000, 800_001, 999_999, 1_000_000, 86_400_000])(
-    'gives a new token %i ms later, when a fifth of its life or less is left',
+    'renews the token %i ms later, when a fifth of its lifetime or less is left',
     (elapsedMs) => {
       const { authorize, clock } = startMint();
       authorize();
@@ -99,7 +99,7 @@ describe('the token mint', () => {
     },
   );
 
-  it('tells when its token expires, once there is one', () => {
+  it('reports when its token expires, once there is one', () => {
     const { authorize, expiry, clock } = startMint();
     expect(expiry()).toBeUndefined();
     const first = authorize();
@@ -109,7 +109,7 @@ describe('the token mint', () => {
     expect(expiry()).toBe(1_700_000_800 + TTL_SECONDS);
   });
 
-  it('keeps the renewed token as long as the first', () => {
+  it('keeps the renewed token for as long as the first', () => {
     const { authorize, clock } = startMint();
     const first = authorize();
     clock.ms += 800_000;
@@ -120,7 +120,7 @@ describe('the token mint', () => {
     expect(new Set([first, second, authorize()]).size).toBe(3);
   });
 
-  it('never gives a token with less than a fifth of its life left, whatever the clock shows', () => {
+  it('never returns a token with less than a fifth of its lifetime left, whatever the clock says', () => {
     const steps = fc.array(fc.nat({ max: 7000 }), { minLength: 1, maxLength: 30 });
     fc.assert(
       fc.property(
@@ -140,15 +140,15 @@ describe('the token mint', () => {
   });
 });
 
-describe('a ready token', () => {
-  it('is given as it is, and tells when it expires', () => {
+describe('a static token', () => {
+  it('is used unchanged, and its expiry is reported', () => {
     const token = signToken({ ...CREDENTIALS, method: 'sha256' }, 1_537_255_523);
     const { authorize, expiry } = createStaticToken(token);
     expect([authorize(), expiry()]).toEqual([token, 1_537_255_523]);
   });
 
   it.each(['token', 'et', 'et=', 'et=soon', 'et=-1', 'et=1e9', 'et=15372555230000', 'met=1537255523'])(
-    'tells nothing where it does not say so in the documented way: %s',
+    'has no known expiry if it does not state one as documented: %s',
     (token) => {
       const { authorize, expiry } = createStaticToken(token);
       expect([authorize(), expiry()]).toEqual([token, undefined]);
@@ -201,7 +201,7 @@ describe('a OneNET that checks signatures', () => {
     });
   });
 
-  it('refuses a token that has expired, and accepts what the mint gives at that time', async () => {
+  it('refuses an expired token, and accepts the one that the mint returns at that time', async () => {
     let nowMs = 1_700_000_000_000;
     const onenet = await startOneNet(() => nowMs);
     const { authorize } = createTokenMint({

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { startBulkhead } from './start-bulkhead.ts';
 
 describe('the bulkhead', () => {
-  it('lets in at once as many as there are places', () => {
+  it('starts as many calls at once as there are places', () => {
     const { acquire, started } = startBulkhead(3);
     for (const name of ['a', 'b', 'c', 'd', 'e']) acquire({}, name);
     expect(started).toEqual(['a', 'b', 'c']);
   });
 
-  it('lets in one more for each that leaves', () => {
+  it('starts one more call for each that ends', () => {
     const { release, acquire, started } = startBulkhead(2);
     for (const name of ['a', 'b', 'c', 'd']) acquire({}, name);
     release();
@@ -19,7 +19,7 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('keeps a place that was left while nobody waited', () => {
+  it('keeps a place that became free while no call was queued', () => {
     const { release, acquire, started } = startBulkhead(1);
     acquire({}, 'a');
     release();
@@ -28,7 +28,7 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['a', 'b']);
   });
 
-  it('lets one caller in by the order of asking', () => {
+  it('starts the calls of one caller in order', () => {
     const { release, acquire, started } = startBulkhead(1);
     const caller = {};
     for (const name of ['1', '2', '3', '4']) acquire(caller, name);
@@ -36,7 +36,7 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['1', '2', '3', '4']);
   });
 
-  it('lets callers take turns, however much each of them wants', () => {
+  it('serves callers in turn, however much each of them asks for', () => {
     const { release, acquire, started } = startBulkhead(1);
     const [many, few, late] = [{}, {}, {}];
     for (const name of ['m1', 'm2', 'm3', 'm4', 'm5']) acquire(many, name);
@@ -47,7 +47,7 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['m1', 'm2', 'f1', 'm3', 'l1', 'f2', 'm4', 'm5']);
   });
 
-  it('forgets what an abandoned caller has waiting, and nothing else', () => {
+  it('drops the queued calls of a caller that has canceled, and no others', () => {
     const { release, cancel, acquire, started } = startBulkhead(1);
     const [stays, goes] = [{}, {}];
     acquire(stays, 's1');
@@ -59,7 +59,7 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['s1', 's2']);
   });
 
-  it('lets an abandoned caller keep the places that it has', () => {
+  it('lets a caller that has canceled keep its places', () => {
     const { release, cancel, acquire, started } = startBulkhead(1);
     const goes = {};
     acquire(goes, 'g1');
@@ -70,14 +70,14 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['g1', 'a']);
   });
 
-  it('can be abandoned by a caller that it never saw', () => {
+  it('accepts the cancellation of a caller it does not know', () => {
     const { cancel, acquire, started } = startBulkhead(1);
     cancel({});
     acquire({}, 'a');
     expect(started).toEqual(['a']);
   });
 
-  it('keeps count through any coming and going', () => {
+  it('counts correctly through any sequence of calls', () => {
     const step = fc.record({
       action: fc.constantFrom('acquire', 'acquire', 'acquire', 'release', 'release', 'cancel'),
       caller: fc.nat({ max: 3 }),
@@ -111,7 +111,7 @@ describe('the bulkhead', () => {
             }
             expect(bulkhead.inFlight).toBe(started.length - released);
             expect(bulkhead.inFlight).toBeLessThanOrEqual(places);
-            // Nobody waits while a place is free.
+            // No call is queued while a place is free.
             if (bulkhead.queued > 0) expect(bulkhead.isFull).toBe(true);
           });
           const acquired = steps.filter(({ action }) => action === 'acquire').length;
@@ -121,7 +121,7 @@ describe('the bulkhead', () => {
     );
   });
 
-  it('has a second attempt go before the calls of its caller that have not begun', () => {
+  it('starts a retry before the first attempts of its caller', () => {
     const { release, acquire, retry, started } = startBulkhead(1);
     const [one, other] = [{}, {}];
     acquire(one, '1', '2', '3');
@@ -131,7 +131,7 @@ describe('the bulkhead', () => {
     expect(started).toEqual(['1', '1 again', 'o', '2', '3']);
   });
 
-  it('keeps all waiting while the first may not start, and starts them in order once it may', () => {
+  it('keeps all calls queued while the first may not start, and then starts them in order', () => {
     let turns = 1;
     const { bulkhead, acquire, resume, started } = startBulkhead(10, 100, () => turns-- > 0);
     const caller = {};

@@ -8,7 +8,7 @@ function fota(deviceId: string): DeviceTaskKey {
   return { deviceId, type: 'FOTA' };
 }
 
-/** A circuit with a clock that a test turns. */
+/** A circuit whose clock the test controls. */
 function startCircuit() {
   const clock = { ms: 1_000_000 };
   const changes: CircuitStatus[] = [];
@@ -16,7 +16,7 @@ function startCircuit() {
     () => clock.ms,
     (status) => changes.push(status),
   );
-  /** Whether an attempt for this pair was let through; it ends at once. */
+  /** Makes an attempt that ends at once; returns whether it was admitted. */
   const attempt = (pair: string, verdict: Verdict): boolean => {
     if (!circuit.admits(fota(pair))) return false;
     circuit.leave(circuit.enter(fota(pair)), fota(pair), verdict);
@@ -37,7 +37,7 @@ function startCircuit() {
 }
 
 describe('the closed circuit', () => {
-  it('opens when half of twenty pairs failed', () => {
+  it('opens when half of twenty pairs have failed', () => {
     const { circuit, attempts, changes } = startCircuit();
     attempts(10, 'good', 'success');
     attempts(9, 'bad', 'failure');
@@ -46,7 +46,7 @@ describe('the closed circuit', () => {
     expect([circuit.status, changes]).toEqual(['open', ['open']]);
   });
 
-  it('stays closed while fewer than half of the pairs failed', () => {
+  it('stays closed while fewer than half of the pairs have failed', () => {
     const { circuit, attempts } = startCircuit();
     attempts(1000, 'good', 'success');
     attempts(999, 'bad', 'failure');
@@ -69,14 +69,14 @@ describe('the closed circuit', () => {
   it.each([
     ['failure', 'success', 'closed'],
     ['success', 'failure', 'open'],
-  ] as const)('takes the last word of each pair: %s, then %s', (first, last, status) => {
+  ] as const)('counts only the latest result of a pair: %s, then %s', (first, last, status) => {
     const { circuit, attempts } = startCircuit();
     attempts(19, 'pair', first);
     attempts(20, 'pair', last);
     expect(circuit.status).toBe(status);
   });
 
-  it('takes FOTA and SOTA of a device for two pairs', () => {
+  it('counts FOTA and SOTA of a device as two pairs', () => {
     const { circuit } = startCircuit();
     for (let i = 0; i < 10; i++)
       for (const type of ['FOTA', 'SOTA'] as const) {
@@ -86,7 +86,7 @@ describe('the closed circuit', () => {
     expect(circuit.status).toBe('open');
   });
 
-  it('forgets what was said ten seconds ago', () => {
+  it('forgets results after ten seconds', () => {
     const { circuit, attempts, pass } = startCircuit();
     attempts(15, 'early', 'failure');
     pass(11_000);
@@ -96,13 +96,13 @@ describe('the closed circuit', () => {
     expect(circuit.status).toBe('open');
   });
 
-  it('counts no attempt that says nothing', () => {
+  it('does not count attempts without a verdict', () => {
     const { circuit, attempts } = startCircuit();
     attempts(1000, 'left', 'nothing');
     expect(circuit.status).toBe('closed');
   });
 
-  it('keeps the share of failures and little memory, however many pairs there are', () => {
+  it('tracks the share of failures in little memory, however many pairs there are', () => {
     const { circuit, attempt, attempts } = startCircuit();
     for (let i = 0; i < 400_000; i++) attempt(`pair${i}`, i % 5 < 2 ? 'failure' : 'success');
     expect(circuit.status).toBe('closed');
@@ -112,7 +112,7 @@ describe('the closed circuit', () => {
 });
 
 describe('the open circuit', () => {
-  it('lets nobody through for five seconds', () => {
+  it('admits no attempt for five seconds', () => {
     const { open, attempt, pass } = startCircuit();
     open();
     expect(attempt('a', 'success')).toBe(false);
@@ -122,7 +122,7 @@ describe('the open circuit', () => {
     expect(attempt('a', 'success')).toBe(true);
   });
 
-  it('heeds no attempt that began before', () => {
+  it('ignores attempts that began before it opened', () => {
     const { circuit, open, pass, attempt } = startCircuit();
     const early = Array.from(
       { length: 40 },
@@ -155,7 +155,7 @@ describe('the half-open circuit', () => {
     return { ...circuit, probe };
   }
 
-  it('has three probes, each of another pair', () => {
+  it('admits three probes, each of a different pair', () => {
     const { circuit, probe } = startHalfOpen();
     probe('a');
     expect(circuit.admits(fota('a'))).toBe(false);
@@ -173,14 +173,14 @@ describe('the half-open circuit', () => {
     ['one of each', ['success', 'failure'], 'half-open'],
     ['a success', ['success'], 'half-open'],
     ['a failure', ['failure'], 'half-open'],
-  ])('is decided by most of them, as soon as it is: %s', (_, verdicts, status) => {
+  ])('changes as soon as the majority is certain: %s', (_, verdicts, status) => {
     const { circuit, probe } = startHalfOpen();
     const ends = ['a', 'b', 'c'].map(probe);
     verdicts.forEach((verdict, i) => ends[i]?.(verdict));
     expect(circuit.status).toBe(status);
   });
 
-  it('heeds no probe that ends after it was decided', () => {
+  it('ignores probes that end after the decision', () => {
     const { circuit, probe, pass, changes } = startHalfOpen();
     const [a, b, c] = ['a', 'b', 'c'].map(probe) as [
       (v: Verdict) => void,
@@ -198,7 +198,7 @@ describe('the half-open circuit', () => {
     expect(changes).toEqual(['half-open', 'open', 'half-open']);
   });
 
-  it('asks somebody else in place of a probe that says nothing', () => {
+  it('admits another probe in place of one without a verdict', () => {
     const { circuit, probe } = startHalfOpen();
     const ends = ['a', 'b', 'c'].map(probe);
     for (const end of ends) end('nothing');
@@ -206,7 +206,7 @@ describe('the half-open circuit', () => {
     expect(circuit.status).toBe('closed');
   });
 
-  it('starts to count anew once it is closed', () => {
+  it('starts counting from zero once it is closed', () => {
     const { circuit, probe, attempts } = startHalfOpen();
     for (const pair of ['a', 'b']) probe(pair)('success');
     attempts(19, 'bad', 'failure');
@@ -215,7 +215,7 @@ describe('the half-open circuit', () => {
     expect(circuit.status).toBe('open');
   });
 
-  it('is neither kept open nor opened by somebody who hammers one bad pair', () => {
+  it('is neither kept open nor reopened by a client that hammers one bad pair', () => {
     const { circuit, attempt, pass, probe } = startHalfOpen();
     const hammer = (ms: number): void => {
       for (let i = 0; i < ms; i += 3) {
@@ -233,7 +233,7 @@ describe('the half-open circuit', () => {
     expect(circuit.status).toBe('closed');
   });
 
-  it('asks the only pair again every five seconds as long as it fails', () => {
+  it('probes the only pair every five seconds as long as it fails', () => {
     const { attempt, pass } = startHalfOpen();
     const seconds: number[] = [];
     for (let ms = 0; ms < 16_000; ms += 100) {
@@ -269,7 +269,7 @@ describe('the half-open circuit', () => {
     expect(circuit.status).toBe('closed');
   });
 
-  it('closes within ten seconds of the cure where one pair is asked for and its probe hangs', () => {
+  it('closes within ten seconds of the recovery even if the only pair has a probe that hangs', () => {
     const { circuit, attempt, pass, probe } = startHalfOpen();
     probe('only');
     let ms = 0;
@@ -280,7 +280,7 @@ describe('the half-open circuit', () => {
     expect(ms).toBeLessThan(7000);
   });
 
-  it('closes though three probes hang for ever, once others are answered', () => {
+  it('closes even if three probes hang forever, once others are answered', () => {
     const { circuit, attempt, pass, probe } = startHalfOpen();
     ['a', 'b', 'c'].forEach(probe);
     pass(4999);
@@ -290,7 +290,7 @@ describe('the half-open circuit', () => {
     expect(circuit.status).toBe('closed');
   });
 
-  it('closes though every answer takes longer than it waits for one', () => {
+  it('closes even if every answer takes longer than it waits for probes', () => {
     const { circuit, pass, probe } = startHalfOpen();
     const [slow] = ['a', 'b', 'c'].map(probe);
     pass(6000);

@@ -23,7 +23,7 @@ function fota(...deviceIds: readonly string[]): OtaTaskRequest[] {
 
 const now = (): number => performance.now();
 
-/** A signal that nobody gives. */
+/** A signal that is never aborted. */
 function never(): AbortSignal {
   return new AbortController().signal;
 }
@@ -66,7 +66,7 @@ const canceled = { name: 'OneNetError', reason: 'canceled' };
 const queueFull = { name: 'OneNetError', reason: 'queue-full' };
 const unreadable = { name: 'OneNetError', reason: 'bad-response' };
 
-/** What the client makes of a failure. */
+/** The error that the client makes of a failure. */
 function outcomeOf({ result, errno, detail, retryable, absence }: Failure | WireFailure): object {
   if (result === 'absent') return { reason: absence, errno };
   return { name: 'OneNetError', reason: result, errno, detail, consequences: { retryable } };
@@ -78,7 +78,7 @@ describe('the path of a tasking call', () => {
     ['SOTA', false, '/ota/south/tasking?dev_id=6523&type=2'],
     ['FOTA', true, '/ota/south/tasking?dev_id=6523&type=1&cdn=true'],
     ['SOTA', true, '/ota/south/tasking?dev_id=6523&type=2&cdn=true'],
-  ] as const)('for %s, address asked for: %j', (type, withAddress, path) => {
+  ] as const)('for %s, with the address: %j', (type, withAddress, path) => {
     expect(taskingPath({ deviceId: '6523', type, withAddress })).toBe(path);
   });
 
@@ -97,7 +97,7 @@ describe('the path of a tasking call', () => {
     '+',
     '\\',
     '设备',
-  ])('cannot be moved by the device id %j', (deviceId) => {
+  ])('cannot be redirected by the device id %j', (deviceId) => {
     const url = new URL(
       taskingPath({ deviceId, type: 'FOTA', withAddress: false }),
       'https://onenet.example',
@@ -109,7 +109,7 @@ describe('the path of a tasking call', () => {
     ]);
   });
 
-  it('can be moved by no device id at all', () => {
+  it('cannot be redirected by any device id', () => {
     const text = fc
       .oneof(fc.string(), fc.string({ unit: 'binary' }), fc.webUrl(), fc.string({ unit: 'grapheme' }))
       .map((deviceId) => deviceId.toWellFormed());
@@ -150,7 +150,7 @@ describe('a call', () => {
     ]);
   });
 
-  it('is answered with what OneNET says of that device and type', async () => {
+  it('is answered with what OneNET says about that device and type', async () => {
     const onenet = await startSimulator();
     const fetch = startClient(onenet.url);
     const outcomes = await fetch(
@@ -172,7 +172,7 @@ describe('a call', () => {
   });
 
   it.each(byCause(FAILURES))(
-    'that ends in %s says so after as many attempts as may help',
+    'that ends in %s says so after as many attempts as can help',
     async (_, failure) => {
       const onenet = await startSimulator({ fault: () => failure.fault });
       const fetch = startClient(onenet.url, { timeoutMs: 300, retryBudget: createRetryBudget(now) });
@@ -182,7 +182,7 @@ describe('a call', () => {
     },
   );
 
-  it('that brings a task gives it', async () => {
+  it('returns the task that OneNET has', async () => {
     const upstream = await startRawUpstream(answerAll(httpAnswer(taskAnswer('1.2'))));
     expect(await askOne(startClient(upstream.origin))).toMatchObject({ target: '1.2' });
   });
@@ -200,12 +200,12 @@ describe('a call', () => {
     ['as HTML by its header', httpAnswer(taskAnswer('1.2'), '200 OK', 'Content-Type: text/html')],
     ['with another reason phrase', httpAnswer(taskAnswer('1.2'), '200 Nope')],
     ['encoded as `identity`', httpAnswer(taskAnswer('1.2'), '200 OK', 'Content-Encoding: identity')],
-  ])('takes an answer that comes %s', async (_, bytes) => {
+  ])('accepts an answer that arrives %s', async (_, bytes) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     expect(await askOne(startClient(upstream.origin))).toHaveProperty('target', '1.2');
   });
 
-  it('takes an answer that ends with its connection', async () => {
+  it('accepts an answer that ends with its connection', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end(`HTTP/1.1 200 OK\r\n\r\n${taskAnswer('1.2')}`);
@@ -213,14 +213,14 @@ describe('a call', () => {
     expect(await askOne(startClient(upstream.origin))).toHaveProperty('target', '1.2');
   });
 
-  it('goes over the connection of the call before', async () => {
+  it('reuses the connection of the previous call', async () => {
     const onenet = await startSimulator();
     const fetch = startClient(onenet.url, { connections: 1 });
     for (const id of ['1', '2', '3']) await askOne(fetch, id);
     expect(onenet.calls.map(({ connection }) => connection)).toEqual([1, 1, 1]);
   });
 
-  it('goes over a new connection once OneNET has closed the old one', async () => {
+  it('uses a new connection after OneNET has closed the old one', async () => {
     const onenet = await startSimulator({ requestsPerConnection: 2 });
     const fetch = startClient(onenet.url, { connections: 1 });
     const outcomes = await fetch(fota('1', '2', '3', '4', '5'), never());
@@ -228,7 +228,7 @@ describe('a call', () => {
     expect(onenet.calls.map(({ connection }) => connection)).toEqual([1, 1, 2, 2, 3]);
   });
 
-  it('goes over a new connection where the old one was closed without a word', async () => {
+  it('uses a new connection if the old one was closed silently', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end(httpAnswer(taskAnswer(`${connection.ordinal}`)));
@@ -240,7 +240,7 @@ describe('a call', () => {
     }
   });
 
-  it('asks for the authorization anew each time', async () => {
+  it('requests the authorization anew each time', async () => {
     const onenet = await startSimulator();
     let asked = 0;
     const fetch = startClient(onenet.url, { authorize: () => `token-${++asked}` });
@@ -249,7 +249,7 @@ describe('a call', () => {
     expect(onenet.calls.map(({ headers }) => headers.authorization)).toEqual(['token-1', 'token-2']);
   });
 
-  it('without an authorization is an error, and its place is free again', async () => {
+  it('without an authorization is an error, and its place is freed', async () => {
     const onenet = await startSimulator();
     let asked = 0;
     const fetch = startClient(onenet.url, {
@@ -264,7 +264,7 @@ describe('a call', () => {
     expect(onenet.calls).toHaveLength(1);
   });
 
-  it('is not made with an authorization that breaks the line', async () => {
+  it('is not made with an authorization that contains a line break', async () => {
     const upstream = await startRawUpstream(answerAll(httpAnswer(taskAnswer('1.2'))));
     const fetch = startClient(upstream.origin, { authorize: () => 'token\r\nX-Evil: 1' });
     expect(await askOne(fetch)).toBeInstanceOf(Error);
@@ -285,7 +285,7 @@ describe('several calls', () => {
     expect(outcomes).toMatchObject(ids.map((target) => ({ target })));
   });
 
-  it('fail one by one', async () => {
+  it('fail independently', async () => {
     const onenet = await startSimulator({
       fault: ({ deviceId }) => {
         if (deviceId === 'reset') return { kind: 'reset' };
@@ -313,7 +313,7 @@ describe('several calls', () => {
     ]);
   });
 
-  it('are none where there is no request', async () => {
+  it('are not made if there is no request', async () => {
     const upstream = await startRawUpstream();
     expect(await startClient(upstream.origin)([], never())).toEqual([]);
     expect(upstream.connections).toHaveLength(0);
@@ -338,7 +338,7 @@ describe('the status of an answer', () => {
     },
   );
 
-  it.each([204, 205, 304])('decides where there is no body: %i', async (status) => {
+  it.each([204, 205, 304])('decides if there is no body: %i', async (status) => {
     const upstream = await startRawUpstream(
       answerAll(`HTTP/1.1 ${status} Whatever\r\nContent-Length: 0\r\n\r\n`),
     );
@@ -350,14 +350,14 @@ describe('the status of an answer', () => {
     ['is too large', httpAnswer('x'.repeat(65_537), '429 Slow down'), rateLimited],
     ['is compressed', httpAnswer(gzipSync('no'), '503 Busy', 'Content-Encoding: gzip'), serverError],
     ['is garbage', 'HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n', unauthorized],
-  ])('decides where the body %s', async (_, bytes, expected) => {
+  ])('decides even if the body %s', async (_, bytes, expected) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     const outcome = await askOne(startClient(upstream.origin, { timeoutMs: 200 }));
     expect(outcome).toMatchObject(expected);
     expect(upstream.connections).toHaveLength(1);
   });
 
-  it('decides where the body is cut', async () => {
+  it('decides even if the body is cut off', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end('HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\n{"errno":');
@@ -365,7 +365,7 @@ describe('the status of an answer', () => {
     expect(await askOne(startClient(upstream.origin))).toMatchObject(unauthorized);
   });
 
-  it.each([301, 302, 303, 307, 308])('that redirects leads nowhere: %i', async (status) => {
+  it.each([301, 302, 303, 307, 308])('is not followed if it is a redirect: %i', async (status) => {
     const elsewhere = await startRawUpstream(answerAll(httpAnswer(taskAnswer('elsewhere'))));
     const location = `Location: ${elsewhere.origin}/ota/south/tasking?dev_id=6523&type=1`;
     const upstream = await startRawUpstream(answerAll(httpAnswer('', `${status} Moved`, location)));
@@ -389,13 +389,13 @@ describe('an answer beyond the limits', () => {
       'in chunks',
       `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(padded(40_000), ' '.repeat(40_000))}0\r\n\r\n`,
     ],
-  ])('is unreadable over 64 KiB %s, and its connection is dropped', async (_, bytes) => {
+  ])('is a bad response over 64 KiB %s, and its connection is dropped', async (_, bytes) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     expect(await askOne(startClient(upstream.origin))).toMatchObject(unreadable);
     await upstream.connections[0]?.closed;
   });
 
-  it('is unreadable where its chunks have no end, and its connection is dropped', async () => {
+  it('is a bad response if its chunks never end, and its connection is dropped', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
@@ -417,7 +417,7 @@ describe('an answer beyond the limits', () => {
     ['gzip', Buffer.from(taskAnswer('1.2'))],
     ['unheard-of', Buffer.from(taskAnswer('1.2'))],
   ])(
-    'is unreadable where it is encoded as %s unasked, and its connection is dropped',
+    'is a bad response if it is encoded as %s unasked, and its connection is dropped',
     async (encoding, body) => {
       const upstream = await startRawUpstream(
         answerAll(httpAnswer(body, '200 OK', `Content-Encoding: ${encoding}`)),
@@ -430,7 +430,7 @@ describe('an answer beyond the limits', () => {
   it.each([
     ['one header too large', `HTTP/1.1 200 OK\r\nX-Large: ${'x'.repeat(100_000)}\r\n\r\n`],
     ['too many headers', `HTTP/1.1 200 OK\r\n${'X-Many: x\r\n'.repeat(10_000)}\r\n`],
-  ])('is unreadable with %s, and its connection is dropped', async (_, bytes) => {
+  ])('is a bad response with %s, and its connection is dropped', async (_, bytes) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     expect(await askOne(startClient(upstream.origin))).toMatchObject(unreadable);
     await upstream.connections[0]?.closed;
@@ -457,13 +457,13 @@ describe('an upstream that does not speak HTTP', () => {
       'a chunk longer than it says',
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n',
     ],
-  ])('is unreadable: %s', async (_, bytes) => {
+  ])('is a bad response: %s', async (_, bytes) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     expect(await askOne(startClient(upstream.origin))).toMatchObject(unreadable);
     await upstream.connections[0]?.closed;
   });
 
-  it('costs only its own call', async () => {
+  it('fails only its own call', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.write(connection.ordinal === 1 ? 'hello\r\n\r\n' : httpAnswer(taskAnswer('1.2')));
@@ -474,7 +474,7 @@ describe('an upstream that does not speak HTTP', () => {
 });
 
 describe('an upstream that is not there', () => {
-  it('is unreachable where it refuses the connection', async () => {
+  it('is unavailable if it refuses the connection', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
@@ -488,7 +488,7 @@ describe('an upstream that is not there', () => {
   it.each([
     ['resets the connection', (connection: RawConnection) => connection.socket.resetAndDestroy()],
     ['closes the connection', (connection: RawConnection) => connection.socket.end()],
-  ])('is unreachable where it %s before the request', async (_, behave) => {
+  ])('is unavailable if it %s before the request', async (_, behave) => {
     const upstream = await startRawUpstream((connection) => void behave(connection));
     expect(await askOne(startClient(upstream.origin))).toMatchObject(connectionFailed);
   });
@@ -496,7 +496,7 @@ describe('an upstream that is not there', () => {
   it.each([
     ['resets the connection', (connection: RawConnection) => connection.socket.resetAndDestroy()],
     ['closes the connection', (connection: RawConnection) => connection.socket.end()],
-  ])('is unreachable where it %s after the request', async (_, behave) => {
+  ])('is unavailable if it %s after the request', async (_, behave) => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       behave(connection);
@@ -526,7 +526,7 @@ describe('an upstream that is not there', () => {
       "a body between chunks, the connection's last",
       `HTTP/1.1 200 OK\r\nConnection: close\r\n${CHUNKED}\r\n\r\n${chunked(half)}`,
     ],
-  ])('is unreachable where it closes the connection in the middle of %s', async (_, bytes) => {
+  ])('is unavailable if it closes the connection in the middle of %s', async (_, bytes) => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end(bytes);
@@ -534,7 +534,7 @@ describe('an upstream that is not there', () => {
     expect(await askOne(startClient(upstream.origin))).toMatchObject(connectionFailed);
   });
 
-  it('is unreadable where its answer ends with the connection and too early', async () => {
+  it('is a bad response if its answer ends too early, with the connection', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end(`HTTP/1.1 200 OK\r\n\r\n${half}`);
@@ -542,7 +542,7 @@ describe('an upstream that is not there', () => {
     expect(await askOne(startClient(upstream.origin))).toMatchObject(unreadable);
   });
 
-  it('is unreachable where its certificate is not to be trusted', async () => {
+  it('is unavailable if its certificate is not trusted', async () => {
     const server = createTlsServer(SELF_SIGNED, (socket) => void socket.end(httpAnswer(taskAnswer('1.2'))));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -554,7 +554,7 @@ describe('an upstream that is not there', () => {
     });
   });
 
-  it('is unreachable where it answers TLS with plain HTTP', async () => {
+  it('is unavailable if it answers TLS with plain HTTP', async () => {
     const upstream = await startRawUpstream((connection) => {
       connection.socket.end(httpAnswer(taskAnswer('1.2')));
     });
@@ -565,7 +565,7 @@ describe('an upstream that is not there', () => {
 
 describe('an upstream that fails each time', () => {
   it.each(byCause(WIRE_FAILURES))(
-    '%s: it is asked as often as it may help, and its connections are dropped',
+    '%s: it is called as often as that can help, and its connections are dropped',
     async (_, failure) => {
       const upstream = await startRawUpstream(async (connection) => {
         await connection.request();
@@ -582,7 +582,7 @@ describe('an upstream that fails each time', () => {
 describe('an upstream that takes too long', () => {
   const TIMEOUT_MS = 100;
 
-  /** Writes the beginning, then this piece again and again until the connection is gone. */
+  /** Writes the beginning, then this piece repeatedly until the connection is closed. */
   function drip(beginning: string, piece: string): (connection: RawConnection) => Promise<void> {
     return async (connection) => {
       await connection.request();
@@ -606,21 +606,21 @@ describe('an upstream that takes too long', () => {
     ['sends its headers and no body', drip('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', '')],
     ['sends interim answers without end', drip('', 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n')],
     ['says that it is at work without end', drip('', 'HTTP/1.1 102 Processing\r\n\r\n')],
-  ])('is given up where it %s, and its connection is dropped', async (_, behave) => {
+  ])('times out if it %s, and its connection is dropped', async (_, behave) => {
     const upstream = await startRawUpstream(behave);
     const outcome = await askOne(startClient(upstream.origin, { timeoutMs: TIMEOUT_MS }));
     expect(outcome).toMatchObject(timedOut);
     await upstream.connections[0]?.closed;
   });
 
-  it('is given up where it does not answer the TLS handshake', async () => {
+  it('times out if it does not answer the TLS handshake', async () => {
     const upstream = await startRawUpstream();
     const origin = upstream.origin.replace('http:', 'https:');
     expect(await askOne(startClient(origin, { timeoutMs: TIMEOUT_MS }))).toMatchObject(timedOut);
     await upstream.connections[0]?.closed;
   });
 
-  it('keeps no place', async () => {
+  it('frees its place', async () => {
     const onenet = await startSimulator({
       fault: ({ deviceId }) => (deviceId === 'slow' ? { kind: 'stall' } : undefined),
     });
@@ -640,13 +640,13 @@ describe('an interim answer', () => {
       'early hints that speak of another body',
       `HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\n\r\n${answer}`,
     ],
-    ['a status that nobody knows', `HTTP/1.1 199 Whatever\r\n\r\n${answer}`],
-  ])('is not taken for the answer: %s', async (_, bytes) => {
+    ['an unknown status code', `HTTP/1.1 199 Whatever\r\n\r\n${answer}`],
+  ])('is not mistaken for the answer: %s', async (_, bytes) => {
     const upstream = await startRawUpstream(answerAll(bytes));
     expect(await askOne(startClient(upstream.origin))).toHaveProperty('target', '1.2');
   });
 
-  it('that switches protocols unasked is unreadable', async () => {
+  it('that switches protocols unasked is a bad response', async () => {
     const upstream = await startRawUpstream(
       answerAll('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n'),
     );
@@ -654,7 +654,7 @@ describe('an interim answer', () => {
   });
 });
 
-describe('bytes that nobody asked for', () => {
+describe('unsolicited bytes', () => {
   const stolen = httpAnswer(taskAnswer('stolen'));
   const EXTRAS: readonly (readonly [string, string | Buffer])[] = [
     ['another answer', stolen],
@@ -666,7 +666,7 @@ describe('bytes that nobody asked for', () => {
     ['an interim answer', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
   ];
 
-  it.each(EXTRAS)('after an answer are no answer to the next call: %s', async (_, extra) => {
+  it.each(EXTRAS)('after an answer do not answer the next call: %s', async (_, extra) => {
     const upstream = await startRawUpstream(async (connection) => {
       for (;;) {
         const id = deviceIdOf(await connection.request());
@@ -679,14 +679,14 @@ describe('bytes that nobody asked for', () => {
     expect(upstream.connections).toHaveLength(3);
   });
 
-  it.each(EXTRAS)('after an answer are no answer to a call that waits already: %s', async (_, extra) => {
+  it.each(EXTRAS)('after an answer do not answer a call that is already queued: %s', async (_, extra) => {
     const upstream = await startRawUpstream(async (connection) => {
       for (;;) {
         const id = deviceIdOf(await connection.request());
         connection.socket.write(Buffer.concat([httpAnswer(taskAnswer(id)), Buffer.from(extra)]));
       }
     });
-    // Fifteen calls wait while the first five are answered.
+    // Fifteen calls are queued while the first five are answered.
     const fetch = startClient(upstream.origin, { connections: 5 });
     const ids = Array.from({ length: 20 }, (_unused, index) => `${index}`);
     expect(await fetch(fota(...ids), never())).toMatchObject(ids.map((target) => ({ target })));
@@ -694,13 +694,13 @@ describe('bytes that nobody asked for', () => {
   });
 
   it.each(EXTRAS)(
-    'right behind an answer are no answer to a call that waits already: %s',
+    'directly behind an answer do not answer a call that is already queued: %s',
     async (_, extra) => {
       const upstream = await startRawUpstream(async (connection) => {
         for (;;) {
           const id = deviceIdOf(await connection.request());
           connection.socket.write(httpAnswer(taskAnswer(id)));
-          // By now the answer has been read, and the extra bytes come by themselves.
+          // By now the answer has been read, so the extra bytes arrive separately.
           await turnOfTheEventLoop();
           await turnOfTheEventLoop();
           connection.socket.write(extra);
@@ -712,7 +712,7 @@ describe('bytes that nobody asked for', () => {
     },
   );
 
-  it.each(EXTRAS)('on an idle connection are its end: %s', async (_, extra) => {
+  it.each(EXTRAS)('on an idle connection close it: %s', async (_, extra) => {
     const upstream = await startRawUpstream(async (connection) => {
       const id = deviceIdOf(await connection.request());
       connection.socket.write(httpAnswer(taskAnswer(id)));
@@ -727,7 +727,7 @@ describe('bytes that nobody asked for', () => {
   });
 });
 
-describe('a caller that leaves', () => {
+describe('a caller that cancels', () => {
   /** Answers nothing on the first connection and everything on any other. */
   async function holdFirst(connection: RawConnection): Promise<void> {
     if (connection.ordinal > 1) return answerAll(httpAnswer(taskAnswer('1.2')))(connection);
@@ -735,9 +735,9 @@ describe('a caller that leaves', () => {
 
   it.each([
     ['left', undefined, canceled],
-    ['had its reasons', new Error('disconnected'), canceled],
+    ['gave a reason', new Error('disconnected'), canceled],
     ['ran out of time', new DOMException('deadline', 'TimeoutError'), timedOut],
-  ])('takes along its calls, under way and waiting, when it %s', async (_, reason, expected) => {
+  ])('cancels its calls, in flight and queued, when it %s', async (_, reason, expected) => {
     const upstream = await startRawUpstream(holdFirst);
     const fetch = startClient(upstream.origin, { connections: 1 });
     const leaving = new AbortController();
@@ -748,11 +748,11 @@ describe('a caller that leaves', () => {
     expect(await outcomes).toMatchObject([expected, expected, expected]);
     await first.closed;
     expect(first.received.split('GET ')).toHaveLength(2);
-    // The places are free again, all of them.
+    // All places are free again.
     expect(await fetch(fota('4', '5'), never())).toMatchObject([{ target: '1.2' }, { target: '1.2' }]);
   });
 
-  it('in the middle of an answer gets no part of it', async () => {
+  it('in the middle of an answer receives none of it', async () => {
     const upstream = await startRawUpstream(holdFirst);
     const fetch = startClient(upstream.origin, { connections: 1 });
     const leaving = new AbortController();
@@ -765,7 +765,7 @@ describe('a caller that leaves', () => {
     expect(await askOne(fetch)).toHaveProperty('target', '1.2');
   });
 
-  it('keeps the answers that were there before', async () => {
+  it('keeps the answers that it already has', async () => {
     const leaving = new AbortController();
     const upstream = await startRawUpstream(async (connection) => {
       for (;;) {
@@ -782,7 +782,7 @@ describe('a caller that leaves', () => {
     ]);
   });
 
-  it('takes along no calls of others', async () => {
+  it('does not cancel the calls of others', async () => {
     const answers = new Map<string, () => void>();
     const upstream = await startRawUpstream(async (connection) => {
       const id = deviceIdOf(await connection.request());
@@ -798,7 +798,7 @@ describe('a caller that leaves', () => {
     expect(await stays).toMatchObject([{ target: 'stays' }]);
   });
 
-  it('while its connection is being made settles at once and leaves its place', async () => {
+  it('while its connection is being established is answered at once and frees its place', async () => {
     const upstream = await startRawUpstream();
     // The handshake is never answered.
     const fetch = startClient(upstream.origin.replace('http:', 'https:'), { connections: 1, timeoutMs: 300 });
@@ -812,7 +812,7 @@ describe('a caller that leaves', () => {
     expect(await next).toMatchObject([timedOut]);
   });
 
-  it('while its connection is being made does not keep the next call waiting for it', async () => {
+  it('while its connection is being established does not make the next call wait for it', async () => {
     const upstream = await startRawUpstream((connection) => {
       if (connection.ordinal > 1) connection.socket.resetAndDestroy();
     });
@@ -826,14 +826,14 @@ describe('a caller that leaves', () => {
     expect(await askOne(fetch)).toMatchObject(connectionFailed);
   });
 
-  it('before the call makes none', async () => {
+  it('before the call makes no call', async () => {
     const upstream = await startRawUpstream();
     const outcomes = await startClient(upstream.origin)(fota('1', '2'), AbortSignal.abort());
     expect(outcomes).toMatchObject([canceled, canceled]);
     expect(upstream.connections).toHaveLength(0);
   });
 
-  it('before the call does not wait for a place', async () => {
+  it('before the call does not queue for a place', async () => {
     const upstream = await startRawUpstream();
     const fetch = startClient(upstream.origin, { connections: 1, timeoutMs: 300 });
     const held = askOne(fetch, '1').then(() => 'a call that has the place');
@@ -846,7 +846,7 @@ describe('a caller that leaves', () => {
   it.each([
     ['at once', false],
     ['once OneNET has the first call', true],
-  ])('again and again leaves every place free: %s', async (_, whenCalled) => {
+  ])('repeatedly leaves every place free: %s', async (_, whenCalled) => {
     let leaving = new AbortController();
     const onenet = await startSimulator({
       fault: ({ deviceId }) => {
@@ -881,7 +881,7 @@ describe('the load on OneNET', () => {
     expect(onenet.mostInFlight).toBe(5);
   });
 
-  it('is never more calls in flight than there are places while calls fail', async () => {
+  it('is never more calls in flight than there are places, even while calls fail', async () => {
     const onenet = await startSimulator({
       latencyMs: 5,
       fault: ({ deviceId }) => {
@@ -897,7 +897,7 @@ describe('the load on OneNET', () => {
     expect(outcomes.map((outcome) => 'token' in outcome)).toEqual(ids.map((id) => !/[37]$/.test(id)));
   });
 
-  it('is shared by callers in turns', async () => {
+  it('is shared by callers in turn', async () => {
     const onenet = await startSimulator();
     const fetch = startClient(onenet.url, { connections: 1 });
     await Promise.all([
@@ -910,7 +910,7 @@ describe('the load on OneNET', () => {
     ]);
   });
 
-  it('has a bounded queue, and whoever gives way at its end is told', async () => {
+  it('has a bounded queue, and evicted calls fail at once', async () => {
     const onenet = await startSimulator();
     const fetch = startClient(onenet.url, { connections: 2, queueCapacity: 3 });
     const outcomes = await fetch(fota('1', '2', '3', '4', '5', '6', '7'), never());
@@ -933,7 +933,7 @@ describe('no error', () => {
     ['an encoding', httpAnswer('{}', '200 OK', `Content-Encoding: ${CANARY}`)],
     ['text', httpAnswer(CANARY)],
     ['a cut answer', `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9999\r\n\r\n${CANARY}`],
-  ])('shows what came, the address or the authorization: %s', async (_, bytes) => {
+  ])('reveals the response, the address or the authorization: %s', async (_, bytes) => {
     const upstream = await startRawUpstream(async (connection) => {
       await connection.request();
       connection.socket.end(bytes);

@@ -26,7 +26,7 @@ const REQUIRED = [...REQUIRED_STRINGS, 'size', 'type'] as const;
 
 type Field = keyof typeof DOCUMENTED;
 
-/** Takes JSON as text where `JSON.stringify` could not write it. */
+/** Takes JSON as text for values that `JSON.stringify` cannot write. */
 function decode(answer: string | Buffer): OtaTaskOutcome {
   return decodeTaskingAnswer(Buffer.from(answer));
 }
@@ -39,7 +39,7 @@ function decodeData(data: unknown): OtaTaskOutcome {
   return decodeJson({ errno: 0, error: 'succ', data });
 }
 
-/** The documented data with one field spelt like this in the JSON text, or left out. */
+/** The documented data with one field written like this in the JSON text, or omitted. */
 function decodeWith(field: Field, json: string | undefined): OtaTaskOutcome {
   const fields = Object.entries(DOCUMENTED)
     .map(([name, value]) => [name, name === field ? json : JSON.stringify(value)] as const)
@@ -88,27 +88,27 @@ describe('an answer with a task', () => {
   });
 
   it.each(cross([...OPTIONAL_NUMBERS, 'ipPort'] as const, [undefined, 'null']))(
-    'without %s (%s) has null there and keeps all the rest',
+    'without %s (%s) has null there and keeps the rest',
     (field, json) => {
       expect(decodeWith(field, json)).toStrictEqual({ ...DOCUMENTED, type: 'FULL', [field]: null });
     },
   );
 
-  it.each(cross(NUMBERS, [0, 1, 2 ** 31 - 1]))('with %s %i has that very number', (field, number) => {
+  it.each(cross(NUMBERS, [0, 1, 2 ** 31 - 1]))('with %s %i has exactly that number', (field, number) => {
     expect(decodeData({ ...DOCUMENTED, [field]: number })).toHaveProperty(field, number);
   });
 
-  it.each(cross(NUMBERS, ['1.0', '1e3']))('with %s spelt %s has the integer that this is', (field, json) => {
+  it.each(cross(NUMBERS, ['1.0', '1e3']))('with %s written as %s has that integer', (field, json) => {
     expect(decodeWith(field, json)).toHaveProperty(field, Number(json));
   });
 
-  it.each([...REQUIRED_STRINGS, 'ipPort'] as const)('has %s as it came, whatever it holds', (field) => {
+  it.each([...REQUIRED_STRINGS, 'ipPort'] as const)('has %s unchanged, whatever it contains', (field) => {
     for (const text of ['', ' ', 'Größe 设备 🚀', '"\\\n\u0000\u001b[31m', 'x'.repeat(1024)]) {
       expect(decodeData({ ...DOCUMENTED, [field]: text })).toHaveProperty(field, text);
     }
   });
 
-  it('is read whatever else OneNET adds', () => {
+  it('is read even if OneNET adds fields', () => {
     const answer = {
       errno: 0,
       error: 'succ',
@@ -119,7 +119,7 @@ describe('an answer with a task', () => {
     expect(decodeJson(answer)).toStrictEqual({ ...DOCUMENTED, type: 'FULL' });
   });
 
-  it('takes no field from a prototype that the answer names', () => {
+  it('takes no field from a prototype named in the answer', () => {
     const rest = { ...DOCUMENTED, size: undefined };
     const body = `{"errno":0,"data":${JSON.stringify(rest).slice(0, -1)},"__proto__":{"size":1}}}`;
     expect(() => decode(body)).toThrow(BAD_RESPONSE);
@@ -141,7 +141,7 @@ describe('an answer without a task', () => {
   });
 
   it.each(cross([4, 12], [null, [], {}, 'x', DOCUMENTED]))(
-    'with errno %i has none in data %j',
+    'with errno %i is none even with data %j',
     (errno, data) => {
       expect(decodeJson({ errno, data })).toStrictEqual({ reason: expect.any(String), errno });
     },
@@ -167,7 +167,7 @@ describe('a refusal', () => {
   });
 });
 
-describe('an answer that is not the documented one', () => {
+describe('an undocumented answer', () => {
   it.each([
     ['nothing', ''],
     ['a space', ' '],
@@ -201,7 +201,7 @@ describe('an answer that is not the documented one', () => {
     ['gzip', Buffer.from('1f8b0800000000000003', 'hex')],
     ['nested beyond measure', '['.repeat(65_536)],
     ['nested beyond measure and closed', `${'['.repeat(32_768)}${']'.repeat(32_768)}`],
-  ])('is unreadable: %s', (_, body) => {
+  ])('is a bad response: %s', (_, body) => {
     expect(() => decode(body)).toThrow(BAD_RESPONSE);
   });
 
@@ -220,24 +220,24 @@ describe('an answer that is not the documented one', () => {
     ['an array', '[0]'],
     ['an object', '{"errno":0}'],
     ['empty', '""'],
-  ])('is unreadable where errno is %s', (_, errno) => {
+  ])('is a bad response if errno is %s', (_, errno) => {
     const data = `"error":"succ","data":${JSON.stringify(DOCUMENTED)}`;
     const body = errno === undefined ? `{${data}}` : `{"errno":${errno},${data}}`;
     expect(() => decode(body)).toThrow(BAD_RESPONSE);
   });
 
-  it('is unreadable where errno 0 comes without data', () => {
+  it('is a bad response if errno is 0 without data', () => {
     expect(() => decodeJson({ errno: 0, error: 'succ' })).toThrow(BAD_RESPONSE);
   });
 
   it.each([null, [], [DOCUMENTED], {}, '', JSON.stringify(DOCUMENTED), 0, 1, true, false])(
-    'is unreadable where errno 0 comes with data %j',
+    'is a bad response if errno is 0 with data %j',
     (data) => {
       expect(() => decodeData(data)).toThrow(BAD_RESPONSE);
     },
   );
 
-  it.each(cross(REQUIRED, [undefined, 'null']))('is unreadable where %s is %s', (field, json) => {
+  it.each(cross(REQUIRED, [undefined, 'null']))('is a bad response if %s is %s', (field, json) => {
     expect(() => decodeWith(field, json)).toThrow(BAD_RESPONSE);
   });
 
@@ -252,7 +252,7 @@ describe('an answer that is not the documented one', () => {
       '[]',
       '["1.2"]',
     ]),
-  )('is unreadable where the string %s is %s', (field, json) => {
+  )('is a bad response if the string %s is %s', (field, json) => {
     expect(() => decodeWith(field, json)).toThrow(BAD_RESPONSE);
   });
 
@@ -275,7 +275,7 @@ describe('an answer that is not the documented one', () => {
       '1e400',
       '-1e400',
     ]),
-  )('is unreadable where the number %s is %s', (field, json) => {
+  )('is a bad response if the number %s is %s', (field, json) => {
     expect(() => decodeWith(field, json)).toThrow(BAD_RESPONSE);
   });
 
@@ -293,7 +293,7 @@ describe('an answer that is not the documented one', () => {
     '1e400',
     '2147483649',
     '4294967297',
-  ])('is unreadable where type is %s', (json) => {
+  ])('is a bad response if type is %s', (json) => {
     expect(() => decodeWith('type', json)).toThrow(BAD_RESPONSE);
   });
 
@@ -306,7 +306,7 @@ describe('an error', () => {
   const SECRET = 'ota_CanaryCanaryCanary42';
   const withSecret = { ...DOCUMENTED, token: SECRET, target: SECRET, md5: SECRET, ipPort: SECRET };
 
-  /** All that a logger, a serializer or a careless message could show of an error. */
+  /** Everything that a logger, a serializer or a careless message could show of an error. */
   function allOf(error: unknown): string {
     const { message, stack, name, cause } = error as Error;
     const own = Object.getOwnPropertyNames(error).map((key) => (error as Record<string, unknown>)[key]);
@@ -336,13 +336,13 @@ describe('an error', () => {
     ['a string', JSON.stringify(SECRET)],
     ['an array', JSON.stringify([SECRET])],
     ['invalid UTF-8', Buffer.from(`{"errno":0,"error":"${SECRET}\xff"}`, 'latin1')],
-  ])('for %s shows nothing of what came', (_, body) => {
+  ])('for %s reveals nothing of the answer', (_, body) => {
     expect(allOf(errorOf(() => decode(body)))).not.toContain('Canary');
   });
 });
 
 describe('the decoder', () => {
-  /** What it may do; anything else fails the test that calls this. */
+  /** Allowed results; anything else fails the calling test. */
   function expectOutcomeOrOurError(body: Buffer): void {
     let outcome: OtaTaskOutcome;
     try {
@@ -374,7 +374,7 @@ describe('the decoder', () => {
     });
   }
 
-  it('gives an outcome or one of our errors for any bytes', () => {
+  it('returns an outcome or one of our errors for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300, size: 'max' }), (bytes) => {
         expectOutcomeOrOurError(Buffer.from(bytes));
@@ -382,11 +382,11 @@ describe('the decoder', () => {
     );
   });
 
-  it('gives an outcome or one of our errors for any JSON', () => {
+  it('returns an outcome or one of our errors for any JSON', () => {
     fc.assert(fc.property(fc.json(), (text) => expectOutcomeOrOurError(Buffer.from(text))));
   });
 
-  it('gives an outcome or one of our errors for any values of the documented fields', () => {
+  it('returns an outcome or one of our errors for any values of the documented fields', () => {
     const odd = fc.oneof(
       fc.jsonValue({ maxDepth: 2 }),
       fc.integer(),
@@ -415,7 +415,7 @@ describe('the decoder', () => {
     );
   });
 
-  it('gives an outcome or one of our errors for any damage to a good answer', () => {
+  it('returns an outcome or one of our errors for any damage to a good answer', () => {
     const good = Buffer.from(JSON.stringify({ errno: 0, error: 'succ', data: DOCUMENTED }));
     const cut = fc.record({
       at: fc.nat({ max: good.length }),
@@ -435,7 +435,7 @@ describe('the decoder', () => {
     );
   });
 
-  it('takes no part of a good answer for the whole', () => {
+  it('never accepts a part of a good answer as the whole', () => {
     const good = JSON.stringify({ errno: 0, error: 'succ', data: DOCUMENTED });
     for (let length = 0; length < good.length; length++) {
       expect(() => decode(good.slice(0, length))).toThrow(BAD_RESPONSE);

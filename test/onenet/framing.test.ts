@@ -12,7 +12,7 @@ const CHUNKED = `${LENGTH.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`;
 const unreadable = { name: 'OneNetError', reason: 'bad-response' };
 const connectionFailed = { name: 'OneNetError', reason: 'connection' };
 
-/** What becomes of a call that is answered with these bytes, piece by piece. */
+/** The outcome of a call that is answered with these bytes, piece by piece. */
 async function ask(
   pieces: readonly string[],
   behave: (connection: RawConnection) => void = () => undefined,
@@ -34,7 +34,7 @@ async function ask(
 
 const head = (...headers: readonly string[]): string => ['HTTP/1.1 200 OK', ...headers, '', ''].join('\r\n');
 
-describe('an answer whose framing is malformed', () => {
+describe('an answer with malformed framing', () => {
   it.each([
     ['two equal lengths', [`Content-Length: ${LENGTH}`, `Content-Length: ${LENGTH}`], BODY],
     ['two lengths', [`Content-Length: ${LENGTH}`, 'Content-Length: 4'], BODY],
@@ -61,7 +61,7 @@ describe('an answer whose framing is malformed', () => {
     ['a length shorter than the body', [`Content-Length: ${LENGTH - 1}`], BODY],
     ['a length of nothing', ['Content-Length: 0'], BODY],
     ['a length longer than the body', [`Content-Length: ${LENGTH + 1}`], BODY],
-  ])('is unreadable, be the connection closed or not: %s', async (_, headers, body) => {
+  ])('is a bad response, whether or not the connection is closed: %s', async (_, headers, body) => {
     const bytes = head(...headers) + body;
     expect(await ask([bytes])).toMatchObject(unreadable);
     expect(await ask([bytes], ({ socket }) => socket.end())).toMatchObject(unreadable);
@@ -72,7 +72,7 @@ describe('an answer whose framing is malformed', () => {
   it.each([
     ['', [`Content-Length: ${LENGTH}`]],
     [", the connection's last", ['Connection: close', `Content-Length: ${LENGTH}`]],
-  ])('is none where the connection is closed in the middle of a body%s', async (_, headers) => {
+  ])('is not assumed when the connection closes in the middle of a body%s', async (_, headers) => {
     for (const length of [0, 1, 60, LENGTH - 1]) {
       const bytes = head(...headers) + BODY.slice(0, length);
       expect(await ask([bytes], ({ socket }) => socket.end())).toMatchObject(connectionFailed);
@@ -96,7 +96,7 @@ describe('an interim answer', () => {
     ['100, then 103', CONTINUE + HINTS],
     ['103, then 100', HINTS + CONTINUE],
     ['102, 100, 199', `HTTP/1.1 102 Processing\r\n\r\n${CONTINUE}HTTP/1.1 199 Whatever\r\n\r\n`],
-  ])('that nobody asked for is no failure: %s', async (_, interim) => {
+  ])('that was not requested is accepted: %s', async (_, interim) => {
     const bytes = interim + ANSWER;
     expect(await ask([bytes])).toMatchObject(task);
     expect(await ask([interim, ANSWER])).toMatchObject(task);
@@ -105,7 +105,7 @@ describe('an interim answer', () => {
     ).toMatchObject(task);
   });
 
-  it('leaves the connection fit for the next call', async () => {
+  it('leaves the connection usable for the next call', async () => {
     const upstream = await startRawUpstream(async (connection) => {
       for (;;) {
         await connection.request();
@@ -151,11 +151,11 @@ describe('an interim answer', () => {
       [CONTINUE, httpAnswer('', '503 Busy').toString()],
       () => undefined,
     ],
-  ])('is followed by what counts: %s', async (_, expected, pieces, behave) => {
+  ])('does not hide what follows it: %s', async (_, expected, pieces, behave) => {
     expect(await ask(pieces, behave)).toMatchObject(expected);
   });
 
-  it('without end is unreadable', async () => {
+  it('without an end is a bad response', async () => {
     expect(await ask([`HTTP/1.1 100 Continue\r\nX: ${'x'.repeat(100_000)}`])).toMatchObject(unreadable);
   });
 });

@@ -12,7 +12,7 @@ function startFull(maxQueued: number): TestBulkhead {
 }
 
 describe('at a full queue', () => {
-  it('the call that waits longest in the longest queue gives way', () => {
+  it('the oldest call in the longest queue is evicted', () => {
     const { started, evicted, acquire, release } = startFull(6);
     const [short, long] = [{}, {}];
     acquire(short, 's1', 's2');
@@ -25,7 +25,7 @@ describe('at a full queue', () => {
     expect(started).toEqual(['s1', 'l3', 'n1', 'n2', 's2', 'l4']);
   });
 
-  it('one that asks for much gives way to itself', () => {
+  it('a caller with many calls evicts its own', () => {
     const { started, evicted, acquire, release } = startFull(3);
     acquire({}, 'small');
     acquire({}, 'b1', 'b2', 'b3', 'b4', 'b5');
@@ -34,13 +34,13 @@ describe('at a full queue', () => {
     expect(started).toEqual(['small', 'b4', 'b5']);
   });
 
-  it('of queues of one length, the one that is there longest gives way', () => {
+  it('of equally long queues, the oldest loses a call', () => {
     const { evicted, acquire } = startFull(3);
     for (const name of ['a', 'b', 'c', 'd', 'e']) acquire({}, name);
     expect(evicted).toEqual(['a', 'b']);
   });
 
-  it('the length is what still waits', () => {
+  it('the length counts only calls that are still queued', () => {
     const { evicted, acquire, release } = startFull(4);
     const [early, late] = [{}, {}];
     acquire(early, 'e1', 'e2', 'e3');
@@ -52,7 +52,7 @@ describe('at a full queue', () => {
     expect(evicted).toEqual(['l1']);
   });
 
-  it('nobody gives way to a caller that was abandoned', () => {
+  it('a caller that has canceled evicts no calls', () => {
     const { bulkhead, evicted, acquire, cancel } = startFull(4);
     const gone = {};
     acquire(gone, 'g1', 'g2', 'g3');
@@ -63,13 +63,13 @@ describe('at a full queue', () => {
     expect(bulkhead.queued).toBe(4);
   });
 
-  it('without a queue, whoever finds no free place is refused', () => {
+  it('without a queue, a call that finds no free place is refused', () => {
     const { started, evicted, acquire } = startFull(0);
     acquire({}, 'a', 'b');
     expect([started, evicted]).toEqual([[], ['a', 'b']]);
   });
 
-  it('is always fair: nobody is refused while somebody else has more waiting', () => {
+  it('eviction is always fair: no caller loses a call while another has more queued', () => {
     const action = fc.record({
       kind: fc.constantFrom('acquire', 'acquire', 'acquire', 'release', 'cancel'),
       who: fc.nat({ max: 9 }),
@@ -94,7 +94,7 @@ describe('at a full queue', () => {
             own.length = 0;
           }
           for (const name of [...evicted.slice(evictedBefore), ...started.slice(startedBefore)]) {
-            // Turns are examined elsewhere; here, that it is the first of its caller.
+            // Turns are tested elsewhere; here, only that it is the first of its caller.
             const queue = waiting.find(([first]) => first === name) as string[];
             queue.shift();
             if (!evicted.includes(name)) continue;
@@ -111,14 +111,14 @@ describe('at a full queue', () => {
     ['ten thousand queues of one call', 10_000, 1],
     ['a thousand queues of ten', 1000, 10],
     ['ten queues of a thousand', 10, 1000],
-  ])('costs no more the more queues there are: %s', (_, queues, length) => {
+  ])('costs the same however many queues there are: %s', (_, queues, length) => {
     const { acquire, evicted } = startFull(10_000);
     const names = (count: number): string[] => Array.from({ length: count }, (_unused, i) => `${i}`);
     for (let i = 0; i < queues; i++) acquire({}, ...names(length));
     const startedMs = performance.now();
     for (let i = 0; i < 10; i++) acquire({}, ...names(1000));
     expect(evicted).toHaveLength(10_000);
-    // A search through ten thousand queues for each would take seconds.
+    // Searching ten thousand queues for each call would take seconds.
     expect(performance.now() - startedMs).toBeLessThan(2000);
   });
 });

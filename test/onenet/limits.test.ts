@@ -20,21 +20,21 @@ describe('a string of a task', () => {
       expect(decodeTaskingAnswer(answer(field, value))).toHaveProperty(field, value);
   });
 
-  it.each(['target', 'token', 'md5', 'ipPort'])('is unreadable beyond 1024 characters: %s', (field) => {
+  it.each(['target', 'token', 'md5', 'ipPort'])('is a bad response beyond 1024 characters: %s', (field) => {
     for (const length of [1025, 60_000])
       expect(() => decodeTaskingAnswer(answer(field, 'x'.repeat(length)))).toThrow(
         expect.objectContaining({ name: 'OneNetError', reason: 'bad-response' }),
       );
   });
 
-  it('counts only where the document names it', () => {
+  it('is limited only in documented fields', () => {
     expect(decodeTaskingAnswer(answer('note', 'x'.repeat(5000)))).toMatchObject({ target: '1.2' });
   });
 });
 
 describe('the download URL', () => {
   // The last two are steps in a path, and no encoding changes that.
-  it.each(['', '.', '..'])('is null where the token could name no file: %j', (token) => {
+  it.each(['', '.', '..'])('is null if the token cannot name a file: %j', (token) => {
     expect(downloadUrl({ ...TASK, ipPort: '172.19.3.3:8002', token })).toBeNull();
   });
 });
@@ -46,7 +46,7 @@ describe('a minted token', () => {
     ['a year', 365 * 24 * 3600],
     ['an hour', 3600],
     ['a second', 1],
-  ])('is minted anew when the clock is put back by %s', (_, seconds) => {
+  ])('is renewed when the clock goes back by %s', (_, seconds) => {
     const clock = { ms: Date.UTC(2030, 0, 1) };
     const { authorize, expiry } = createTokenMint({
       ...CREDENTIALS,
@@ -64,7 +64,7 @@ describe('a minted token', () => {
 });
 
 describe('a connection', () => {
-  it('is used again after a 200', async () => {
+  it('is reused after a 200', async () => {
     expect(await connectionsFor('200 OK')).toBe(1);
   });
 
@@ -80,11 +80,11 @@ describe('a connection', () => {
     '429 Too Many Requests',
     '500 Internal Server Error',
     '503 Service Unavailable',
-  ])('is not used again after a %s', async (status) => {
+  ])('is not reused after a %s', async (status) => {
     expect(await connectionsFor(status)).toBe(2);
   });
 
-  /** How many it takes for two calls, one after the other. */
+  /** The number of connections used by two consecutive calls. */
   async function connectionsFor(status: string): Promise<number> {
     const upstream = await startRawUpstream(async (connection) => {
       for (;;) {

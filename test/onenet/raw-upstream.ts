@@ -3,32 +3,32 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 import { onTestFinished } from 'vitest';
 
-/** One TCP connection as the upstream sees it. */
+/** A TCP connection as the upstream sees it. */
 export interface RawConnection {
-  /** From 1, in the order in which they were accepted. */
+  /** The number of the connection, from 1 in the order of acceptance. */
   readonly ordinal: number;
   readonly socket: Socket;
-  /** All bytes that came so far. */
+  /** All bytes received so far. */
   readonly received: string;
-  /** Resolves once the connection is gone, whoever closed it. */
+  /** Resolves when the connection is closed, by either side. */
   readonly closed: Promise<void>;
-  /** Resolves to the next request's head, blank line included, and takes it off. */
+  /** Resolves to the next request's head, including its blank line, and consumes it. */
   request(): Promise<string>;
 }
 
 export interface RawUpstream {
-  /** Such as `http://127.0.0.1:4567`. */
+  /** For example `http://127.0.0.1:4567`. */
   readonly origin: string;
-  /** All that were ever accepted. */
+  /** All connections that were ever accepted. */
   readonly connections: readonly RawConnection[];
-  /** Resolves once the connection with this ordinal was accepted. */
+  /** Resolves when the connection with this number has been accepted. */
   connection(ordinal: number): Promise<RawConnection>;
 }
 
 /**
- * A server that does what a test says, byte by byte, and lives as long as that test.
+ * A server that a test controls byte by byte; it is closed after the test.
  *
- * @param behave runs once for every connection.
+ * @param behave Runs once for every connection.
  */
 export async function startRawUpstream(
   behave: (connection: RawConnection) => Promise<void> | void = () => undefined,
@@ -66,7 +66,7 @@ function watch(socket: Socket, ordinal: number): RawConnection {
   let taken = 0;
   let wake: () => void = () => undefined;
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  // The other side may go at any moment, and whatever is written then fails.
+  // The client may disconnect at any moment, and later writes then fail.
   socket.on('error', () => undefined);
   socket.on('data', (chunk) => {
     received += chunk.toString('latin1');
@@ -95,14 +95,14 @@ function watch(socket: Socket, ordinal: number): RawConnection {
   };
 }
 
-/** A whole HTTP answer with its length. */
+/** A whole HTTP response with its length. */
 export function httpAnswer(body: string | Buffer, status = '200 OK', ...headers: readonly string[]): Buffer {
   const bytes = Buffer.from(body);
   const head = [`HTTP/1.1 ${status}`, ...headers, `Content-Length: ${bytes.length}`];
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
 }
 
-/** OneNET's answer for a task that `target` tells from any other. */
+/** OneNET's answer with a task that is identified by `target`. */
 export function taskAnswer(target: string): string {
   const data = {
     target,

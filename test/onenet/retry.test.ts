@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRetryAfter } from '../../src/onenet/retry-after.ts';
 import { createRetryBudget } from '../../src/onenet/retry-budget.ts';
 
-describe('the time that Retry-After names', () => {
+describe('the time in Retry-After', () => {
   const NOW = Date.parse('2026-01-01T00:00:00Z');
 
   it.each([
@@ -17,7 +17,7 @@ describe('the time that Retry-After names', () => {
   });
 
   it.each([undefined, '', '-1', '1.5', '1e3', ' 5', 'soon', 'Soon 5', 'Tomorrow, 5', '2026-01-01T00:00:30Z'])(
-    'is no time: %s',
+    'is not a valid time: %s',
     (value) => {
       expect(parseRetryAfter(value, NOW)).toBeUndefined();
     },
@@ -37,7 +37,7 @@ describe('the budget of retries', () => {
     [10, 11],
     [85, 18],
     [1000, 110],
-  ])('is for %i calls %i', (calls, retries) => {
+  ])('allows for %i calls %i retries', (calls, retries) => {
     const budget = createRetryBudget(() => 0);
     for (let i = 0; i < calls; i++) budget.countCall();
     expect(takeAll(budget)).toBe(retries);

@@ -1,4 +1,4 @@
-/** Made for these tests with `openssl req -x509`, for 127.0.0.1; it protects nothing. */
+/** Created for these tests with `openssl req -x509`, for 127.0.0.1; it protects nothing. */
 export const SELF_SIGNED = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgW2h+1psXtUD6n/NH

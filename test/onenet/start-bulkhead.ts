@@ -2,17 +2,17 @@ import { type Bulkhead, type Caller, createBulkhead } from '../../src/onenet/bul
 
 export interface TestBulkhead extends Pick<Bulkhead, 'release' | 'resume'> {
   readonly bulkhead: Bulkhead;
-  /** The calls that were started, in that order. */
+  /** The calls that were started, in order. */
   readonly started: string[];
   readonly evicted: string[];
   readonly acquire: (caller: Caller, ...names: readonly string[]) => void;
-  /** A second attempt. */
+  /** Queues a retry. */
   readonly retry: (caller: Caller, name: string) => void;
-  /** Removes all that this caller has waiting. */
+  /** Removes all queued calls of this caller. */
   readonly cancel: (caller: Caller) => void;
 }
 
-/** @param isAllowed Whether a call may start although a place is free. */
+/** @param isAllowed Whether a call may start when a place is free. */
 export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed = () => true): TestBulkhead {
   const bulkhead = createBulkhead({ maxConcurrent, maxQueued });
   const started: string[] = [];

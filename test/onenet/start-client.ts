@@ -12,23 +12,23 @@ export const AUTHORIZATION =
   'version=2018-10-31&res=products%2F123123&et=1537255523&method=md5&sign=M3jB6jcSNUuGcvW3';
 
 export interface ClientSettings {
-  /** Most calls in flight at once. */
+  /** The maximum number of calls in flight. */
   readonly connections?: number;
   readonly queueCapacity?: number;
   readonly timeoutMs?: number;
   readonly authorize?: () => string;
-  /** Without one, nothing is retried. */
+  /** Without a budget, nothing is retried. */
   readonly retryBudget?: RetryBudget;
 }
 
-/** Asks until the signal is given, or as long as it takes. */
+/** Asks until the signal is aborted, or without a limit. */
 export type Ask = (
   requests: readonly OtaTaskRequest[],
   signal: AbortSignal,
   deadlineMs?: number,
 ) => Promise<(OtaTaskOutcome | Error)[]>;
 
-/** A client of the upstream at this origin, for as long as the test that calls this. */
+/** A client of the upstream at this origin; it is closed after the test. */
 export function startClient(origin: string, settings: ClientSettings = {}): Ask {
   const { connections = 4, queueCapacity = 100, timeoutMs = 3000 } = settings;
   const transport = createTransport({ origin, timeoutMs });

@@ -36,11 +36,11 @@ const WRITES_NOTHING = [
 const folder = mkdtempSync(join(tmpdir(), 'container-'));
 let built: Build;
 
-// A real `npm ci` or two, and a build.
+// This runs `npm ci` once or twice, and a build.
 beforeAll(() => void (built = build(folder)), 300_000);
 afterAll(() => rmSync(folder, { recursive: true }), 300_000);
 
-/** Runs a command as in a container of the image; `node` is this machine's. */
+/** Runs a command as in a container of the image, with this machine's `node`. */
 function start(
   command: readonly string[],
   environment: Environment,
@@ -58,7 +58,7 @@ function start(
   return child;
 }
 
-/** The image's command, at a free port, as soon as it listens. */
+/** Starts the image's command on a free port; resolves when it listens. */
 async function startContainer(
   environment: Environment = {},
   flags: readonly string[] = [],
@@ -95,18 +95,18 @@ async function healthcheck(environment: Environment): Promise<unknown> {
 }
 
 describe('the Dockerfile', () => {
-  it('has nothing for a linter to complain about', () => {
+  it('passes the linter', () => {
     expect(validate(DOCKERFILE)).toEqual([]);
   });
 
-  it('builds and runs on one image, whose Node is none older than we support', () => {
+  it('builds and runs on one image, whose Node version is supported', () => {
     const [image, ...others] = new Set(built.stages.map((stage) => stage.image));
     expect(others).toEqual([]);
     const oldest = /^>=(\d+)\./.exec((readJson('package.json') as Package).engines.node)?.[1];
     expect(Number(/^node:(\d+)-/.exec(image as string)?.[1])).toBeGreaterThanOrEqual(Number(oldest));
   });
 
-  it('installs packages anew only when they change, whatever else does', () => {
+  it('reinstalls packages only when they change', () => {
     const installs = built.stages
       .flatMap(({ inputs }) => [...inputs])
       .filter(([command]) => command.startsWith('npm ci'));
@@ -116,17 +116,17 @@ describe('the Dockerfile', () => {
     ]);
   });
 
-  it('runs as a user that is not root, by number', () => {
+  it('runs as a non-root user, given by number', () => {
     expect(built.final.user).toMatch(/^[1-9]\d*(?::[1-9]\d*)?$/);
   });
 
-  it('exposes the port at which it listens', () => {
+  it('exposes the port on which it listens', () => {
     expect(built.final.ports).toEqual([built.final.environment['PORT']]);
   });
 });
 
-describe('what is sent to be built', () => {
-  it('is what gets copied and nothing else of the repository', () => {
+describe('the build context', () => {
+  it('contains only the files that are copied', () => {
     const tracked = execFileSync('git', ['ls-files'], { encoding: 'utf8' }).trim().split('\n');
     expect(tracked.filter(isInContext).toSorted()).toEqual([...built.context].toSorted());
   });
@@ -141,7 +141,7 @@ describe('what is sent to be built', () => {
     'gateways/node_modules/graphql/package.json',
     'node_modules/graphql/package.json',
     'onenet-ota.env',
-  ])('is not what lies about: %s', (path) => {
+  ])('does not contain other files: %s', (path) => {
     expect(isInContext(path)).toBe(false);
   });
 });
@@ -150,13 +150,13 @@ describe('the image', () => {
   const files = (...path: string[]): string[] =>
     readdirSync(join(built.final.root, built.final.workdir, ...path));
 
-  it('holds what the program needs and nothing else', () => {
+  it('contains only what the program needs', () => {
     expect(files().toSorted()).toEqual(['dist', 'node_modules', 'package.json', 'schema.graphql']);
     expect(files('dist')).toContain('main.js');
     expect(files('dist')).not.toContain('simulator');
   });
 
-  it('holds no package that only development needs', () => {
+  it('contains no packages for development', () => {
     const { packages } = readJson('package-lock.json') as Lock;
     const { devDependencies } = readJson('package.json') as Package;
     const installed = join(built.final.root, built.final.workdir);
@@ -165,7 +165,7 @@ describe('the image', () => {
     expect(unwanted.filter((path) => existsSync(join(installed, path)))).toEqual([]);
   });
 
-  it('answers from OneNET, where nothing can be written', async () => {
+  it('answers from OneNET on a read-only file system', async () => {
     const onenet = await createSimulator({
       credentials: CREDENTIALS,
       fleet: createUniformFleet({ seed: 'test' }),
@@ -183,24 +183,24 @@ describe('the image', () => {
     expect(body).toEqual({ data: { _entities: [{ otaTask: { target: expect.any(String) } }] } });
   });
 
-  it('has the page of the explorer', async () => {
+  it('contains the page of the explorer', async () => {
     const { url } = await startContainer({ SANDBOX: 'true' });
     const page = await fetch(new URL('/graphiql', url), { headers: { accept: 'text/html' } });
     expect(page.status).toBe(200);
     expect(await page.text()).toContain('<html');
   });
 
-  it('listens to the outside', () => {
+  it('listens on all interfaces', () => {
     expect(built.final.environment['HOST']).toBe('0.0.0.0');
   });
 
-  it('drains and ends with exit code 0 on SIGTERM', async () => {
+  it('drains and exits with code 0 on SIGTERM', async () => {
     const { child, exited } = await startContainer();
     child.kill('SIGTERM');
     expect(await exited).toBe(0);
   });
 
-  it('is healthy while it runs, at the port it was given, and not once it has stopped', async () => {
+  it('is healthy while it runs on its configured port, and not once it has stopped', async () => {
     const { child, exited, port } = await startContainer();
     expect(await healthcheck({ PORT: port })).toBe(0);
     expect(await healthcheck({ PORT: await freePort() })).toBe(1);
@@ -209,7 +209,7 @@ describe('the image', () => {
     expect(await healthcheck({ PORT: port })).toBe(1);
   });
 
-  it('is not healthy where something else answers', async () => {
+  it('is not healthy if something else answers', async () => {
     const other = createServer((_, response) => response.writeHead(404).end()).listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
     await once(other, 'listening');

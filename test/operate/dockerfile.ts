@@ -14,11 +14,11 @@ const ignored = dockerignore
   .default()
   .add(readFileSync(join(REPOSITORY, '.dockerignore'), 'utf8').split('\n'));
 
-/** What a stage leaves behind. */
+/** The result of a stage. */
 interface Stage {
-  /** The image that it stands on in the end. */
+  /** The image that it is finally based on. */
   readonly image: string;
-  /** Where on this machine its file system is, less what the image brings. */
+  /** Its file system on this machine, without the files of the base image. */
   readonly root: string;
   readonly workdir: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ interface Stage {
   readonly ports: readonly string[];
   readonly command: readonly string[] | undefined;
   readonly healthcheck: readonly string[] | undefined;
-  /** Files that each RUN found that ran before, by its command: while none of them changes, it need not run again. */
+  /** The files that each RUN could see before it ran, by command: while none of them changes, it need not run again. */
   readonly inputs: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -37,14 +37,14 @@ export interface Build {
   readonly context: ReadonlySet<string>;
 }
 
-/** Whether an engine would get this file of the repository. */
+/** Whether this file of the repository is part of the build context. */
 export function isInContext(path: string): boolean {
   return !ignored.ignores(path);
 }
 
 /**
- * Carries out the Dockerfile in a folder, with this machine's Node in place of the images: as far as it goes without an
- * engine. Knows the instructions that we use, and refuses all others.
+ * Executes the Dockerfile in a directory, with this machine's Node in place of the images: as far as possible without a
+ * container engine. It supports the instructions that we use and rejects all others.
  */
 export function build(folder: string): Build {
   const dockerfile = DockerfileParser.parse(DOCKERFILE);
@@ -70,7 +70,7 @@ export function build(folder: string): Build {
   }
   return { final: stages.at(-1) as Stage, stages, context };
 
-  /** What an instruction changes of a stage, beside its files. */
+  /** What an instruction changes in a stage, other than files. */
   function apply(instruction: Instruction, stage: Stage): Partial<Stage> {
     if (instruction instanceof Copy) {
       copy(instruction, stage);
@@ -114,7 +114,7 @@ export function build(folder: string): Build {
       if (!existsSync(source)) throw new Error(`${path} is not there to be copied`);
       const isFolder = statSync(source).isDirectory();
       if (from !== undefined) {
-        // Hard links: nothing changes a file of an earlier stage in place, and copying them all takes seconds.
+        // Hard links, because nothing changes a file of an earlier stage in place and copying them all takes seconds.
         execFileSync('cp', ['-al', isFolder ? join(source, '.') : source, destination]);
         continue;
       }
@@ -122,7 +122,7 @@ export function build(folder: string): Build {
       if (files.length === 0) throw new Error(`.dockerignore keeps ${path} from being copied`);
       for (const file of files) {
         context.add(posix.join(path, file));
-        // As the builder has it: the content of a folder, but a file itself.
+        // As in a real build: the contents of a directory, but a file itself.
         const place = isFolder
           ? join(destination, file)
           : target.endsWith('/')
@@ -154,7 +154,7 @@ interface Lock {
   readonly packages: Readonly<Record<string, { readonly version?: string; readonly optional?: boolean }>>;
 }
 
-/** Whether `npm ci` would install just what lies in this repository, where most often it has just been run. */
+/** Whether `npm ci` would install exactly what this repository has installed, which is usually the case. */
 function isInstalledHere(): boolean {
   const [installed, wanted] = ['node_modules/.package-lock.json', 'package-lock.json'].map(
     (name) => (JSON.parse(readFileSync(join(REPOSITORY, name), 'utf8')) as Lock).packages,
@@ -182,7 +182,7 @@ function assignment(word: string): [string, string] {
   return [name as string, value.join('=')];
 }
 
-/** In the other form there would be a shell between, which passes no signal on. */
+/** The shell form would start a shell, which does not forward signals. */
 function execForm(content: string): string[] {
   return JSON.parse(content) as string[];
 }
@@ -193,7 +193,7 @@ function filesIn(folder: string): string[] {
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
 }
 
-/** What the test runner and the npm around it have put into the environment would not be there. */
+/** Removes what the test runner and npm have added to the environment. */
 function withoutOurOwn(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isOurs = /^(?:NODE_ENV|NODE_OPTIONS|VITEST.*|npm_(?:package|lifecycle)_.*|npm_config_local_prefix)$/;
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !isOurs.test(name)));

@@ -97,14 +97,15 @@ function namesReadByTheService(): Set<string> {
 
 describe('the manifests', () => {
   it.each(manifests.map((manifest) => [manifest.kind, manifest]))(
-    'are what the schemas of Kubernetes ask for: %s',
+    'match the schemas of Kubernetes: %s',
     (_, manifest) => {
       const model = KINDS.find(
         ({ apiVersion, kind }) => apiVersion === manifest.apiVersion && kind === manifest.kind,
       );
       const { observed, seen } = observe(manifest);
       expect(() => model?.prototype.validate.call(observed as never)).not.toThrow();
-      // The schemas let other fields through, which the API server then drops: a misspelt one is one that they do not read.
+      // The schemas allow unknown fields, which the API server drops. So a misspelt field is one that the schema does
+      // not read.
       expect(fieldsOf(manifest).filter((field) => !seen.has(field))).toEqual([]);
     },
   );
@@ -118,7 +119,7 @@ describe('the manifests', () => {
     expect(pod.spec.topologySpreadConstraints[0].labelSelector.matchLabels).toEqual(labels);
   });
 
-  it('run this version', () => {
+  it('use the image of this version', () => {
     const { name, version } = JSON.parse(read('package.json')) as { name: string; version: string };
     expect(container.image).toBe(`${name}:${version}`);
   });
@@ -130,14 +131,14 @@ describe('the manifests', () => {
     expect(ofKind('PodDisruptionBudget').spec.maxUnavailable).toBeLessThan(replicas);
   });
 
-  it('lead to the port at which the image listens', () => {
+  it('route to the port on which the image listens', () => {
     expect(String(port.containerPort)).toBe(/^ENV.* PORT=(\d+)/m.exec(read('Dockerfile'))?.[1]);
     expect(pod.metadata.annotations['prometheus.io/port']).toBe(String(port.containerPort));
     expect(ofKind('Service').spec.ports[0].targetPort).toBe(port.name);
     expect(ofKind('NetworkPolicy').spec.ingress[0].ports).toEqual([{ port: port.name }]);
   });
 
-  it('let the service out to OneNET', () => {
+  it('allow the service to reach OneNET', () => {
     const { protocol } = new URL(readConfig(environment).onenetOrigin);
     expect(protocol).toBe('https:');
     expect(ofKind('NetworkPolicy').spec.egress[0].ports).toContainEqual({ port: 443 });
@@ -202,12 +203,12 @@ describe('the environment of the container', () => {
     });
   });
 
-  it('has only variables that the service reads', () => {
+  it('contains only variables that the service reads', () => {
     const names = namesReadByTheService();
     expect(variables.map(({ name }) => name).filter((name) => !names.has(name))).toEqual([]);
   });
 
-  it('takes what is secret from the Secret, each under the name of its variable', () => {
+  it('takes secrets from the Secret, each under the name of its variable', () => {
     expect(secrets.map(({ name }) => name).toSorted()).toEqual([
       'ONENET_ACCESS_KEY',
       'ONENET_PRODUCTS_FILE',
@@ -223,20 +224,20 @@ describe('the environment of the container', () => {
     expect(ofKind('Secret')).toBeUndefined();
   });
 
-  it('makes no other service the configuration of this one', () => {
+  it('does not let other Kubernetes services change the configuration', () => {
     expect(pod.spec.enableServiceLinks).toBe(false);
   });
 });
 
 describe('the end of a pod', () => {
-  it('leaves time for all that draining may take, and some to end in', () => {
+  it('leaves enough time to drain and to exit', () => {
     const { drainDelayMs, requestTimeoutMs } = readConfig(environment);
     const hookMs = container.lifecycle.preStop.sleep.seconds * 1000;
     const mostMs = hookMs + drainDelayMs + requestTimeoutMs + DRAIN_MARGIN_MS;
     expect(pod.spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(mostMs);
   });
 
-  it('is told by the probe before the listener closes', () => {
+  it('is announced by the readiness probe before the listener closes', () => {
     const { periodSeconds, failureThreshold } = container.readinessProbe;
     expect(readConfig(environment).drainDelayMs).toBeGreaterThanOrEqual(
       periodSeconds * failureThreshold * 1000,
@@ -272,7 +273,7 @@ describe('a running container', () => {
     expect(answer.status).toBe(200);
   });
 
-  it('shows its metrics where the annotations say', async () => {
+  it('serves its metrics where the annotations say', async () => {
     const metrics = await fetch(new URL(pod.metadata.annotations['prometheus.io/path'], url()));
     expect(await metrics.text()).toContain('onenet_ota_');
   });

@@ -50,7 +50,7 @@ const sent = (expression: string): string =>
 const panelQueries = targets.map(({ expr }) => parsePromQL(sent(expr)));
 const ruleQueries = rules.map(({ expr }) => parsePromQL(expr));
 
-/** What Prometheus itself puts on every sample. */
+/** Labels that Prometheus itself adds to every sample. */
 const TARGET_LABELS: readonly string[] = ['job', 'instance'];
 
 /** Nobody listens there: the metric about Redis is there all the same. */
@@ -58,7 +58,7 @@ const NO_REDIS = 'redis://127.0.0.1:1';
 
 const WAIT = { timeout: 5000 };
 
-/** What services show that have met everything that can happen to a call. */
+/** The metrics of services that have met everything that can happen to a call. */
 async function samplesAfterTraffic(until: Until): Promise<Sample[]> {
   const field = 'otaTask(type: FOTA) { size }';
   const service = await startBoth(
@@ -107,7 +107,7 @@ async function samplesAfterTraffic(until: Until): Promise<Sample[]> {
 
 const samples = startOnce(samplesAfterTraffic);
 
-/** All that a query expects of the samples and does not find. */
+/** Everything that a query expects of the samples and does not find. */
 function missingIn(samples: readonly Sample[], { selectors, groupedBy }: Query): string[] {
   const found = selectors.flatMap(({ metric }) => samples.filter(({ name }) => name === metric));
   const labels = new Set([...found.flatMap((sample) => Object.keys(sample.labels)), ...TARGET_LABELS]);
@@ -124,12 +124,12 @@ function missingIn(samples: readonly Sample[], { selectors, groupedBy }: Query):
 }
 
 describe('the dashboard', () => {
-  it('asks for nothing that the service does not show', () => {
+  it('queries only what the service exposes', () => {
     expect(panelQueries.length).toBeGreaterThan(10);
     expect(panelQueries.flatMap((query) => missingIn(samples(), query))).toEqual([]);
   });
 
-  it('shows every metric of its own that the service has', () => {
+  it('shows every metric that the service defines', () => {
     const asked = new Set(panelQueries.flatMap(({ selectors }) => selectors.map(({ metric }) => metric)));
     const family = (name: string): string => name.replace(/_(?:bucket|count|sum)$/, '');
     const shown = new Set([...asked].map(family));
@@ -139,7 +139,7 @@ describe('the dashboard', () => {
   });
 
   it.each(targets.map(({ expr, legendFormat }) => [legendFormat, expr] as const))(
-    'names in a legend only what its query keeps: %s',
+    'uses in a legend only labels that its query keeps: %s',
     (legend, expr) => {
       const { groupedBy } = parsePromQL(sent(expr));
       const kept = /^(?:sum|min|max|histogram_quantile)\b/.test(expr) ? groupedBy : TARGET_LABELS;
@@ -147,7 +147,7 @@ describe('the dashboard', () => {
     },
   );
 
-  it('asks only for the jobs that are chosen', () => {
+  it('queries only the selected jobs', () => {
     for (const { selectors } of panelQueries) {
       for (const { metric, matchers } of selectors) expect(matchers, metric).toContainEqual(['job', '$job']);
     }
@@ -164,17 +164,17 @@ describe('the alerts', () => {
     }
   });
 
-  it('ask for nothing that the service does not show', () => {
+  it('query only what the service exposes', () => {
     expect(ruleQueries.flatMap((query) => missingIn(samples(), query))).toEqual([]);
   });
 
-  it('tell which job they are about', () => {
+  it('name the job they are about', () => {
     for (const { groupedBy } of ruleQueries) expect(new Set(groupedBy)).toEqual(new Set(['job']));
   });
 });
 
 describe('a rate', () => {
-  it('is taken of what only grows', () => {
+  it('is computed only for counters', () => {
     const rated = [...panelQueries, ...ruleQueries].flatMap(({ counters }) => counters);
     expect(rated.length).toBeGreaterThan(10);
     for (const name of rated) expect(name).toMatch(/_(?:total|count|bucket)$/);

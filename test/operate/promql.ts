@@ -2,22 +2,22 @@ import { parser } from '@prometheus-io/lezer-promql';
 
 interface Selector {
   readonly metric: string;
-  /** Label and value of each matcher, and of each alternative where it is a regular expression. */
+  /** The label and value of each matcher, and of each alternative of a regular expression. */
   readonly matchers: readonly (readonly [label: string, value: string])[];
 }
 
 export interface Query {
   readonly selectors: readonly Selector[];
-  /** Metrics of which a rate or an increase is taken. */
+  /** Metrics whose rate or increase is computed. */
   readonly counters: readonly string[];
-  /** Labels that the result is grouped by. */
+  /** Labels by which the result is grouped. */
   readonly groupedBy: readonly string[];
 }
 
 /**
- * What an expression asks Prometheus for, by Prometheus' own grammar.
+ * Extracts what a PromQL expression queries, using Prometheus' own grammar.
  *
- * @throws Error where it is no PromQL.
+ * @throws Error if it is not valid PromQL.
  */
 export function parsePromQL(expression: string): Query {
   const selectors: { metric: string; matchers: [string, string][] }[] = [];

@@ -7,7 +7,7 @@ import { asked, createWaiter, fota, fotaWithAddress, startChain, startOneNet } f
 
 const LATENCY_MS = 50;
 
-/** A OneNET that answers every device but those whose id says that it hangs. */
+/** A OneNET that answers every device except those whose id makes it hang. */
 async function startSlowOneNet() {
   return startOneNet({
     latencyMs: LATENCY_MS,
@@ -18,7 +18,7 @@ async function startSlowOneNet() {
 const task = expect.objectContaining({ token: expect.any(String) });
 const taskWithAddress = expect.objectContaining({ ipPort: expect.any(String) });
 
-describe('requests that want one pair at the same time', () => {
+describe('concurrent requests for one pair', () => {
   it('share one call', async () => {
     const onenet = await startSlowOneNet();
     const { ask, answered } = await startChain(onenet);
@@ -28,7 +28,7 @@ describe('requests that want one pair at the same time', () => {
     expect(answered).toEqual({ onenet: 1, in_flight: 2, memory: 0, redis: 0 });
   });
 
-  it('share what they have in common, each in its own order', async () => {
+  it('share the pairs they have in common, each in its own order', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const [first, second] = await Promise.all([ask(fota('a', 'b', 'c')), ask(fota('c', 'd', 'a'))]);
@@ -37,7 +37,7 @@ describe('requests that want one pair at the same time', () => {
     expect(second[2]).toBe(first[0]);
   });
 
-  it('do not share what is of another type', async () => {
+  it('do not share tasks of different types', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const requests = fota('a');
@@ -45,7 +45,7 @@ describe('requests that want one pair at the same time', () => {
     expect(onenet.calls.map(({ type }) => type)).toEqual(['1', '2']);
   });
 
-  it('ask anew once the call has ended', async () => {
+  it('make a new call once the first has ended', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     await ask(fota('a'));
@@ -53,7 +53,7 @@ describe('requests that want one pair at the same time', () => {
     expect(asked(onenet)).toEqual(['a', 'a']);
   });
 
-  it('have what is there as it comes: a device that hangs delays nobody else', async () => {
+  it('receive outcomes as they arrive: a device that hangs delays no other', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const waiter = createWaiter();
@@ -63,7 +63,7 @@ describe('requests that want one pair at the same time', () => {
     expect(await stuck).toEqual([expect.objectContaining({ reason: 'timeout' }), task]);
   });
 
-  it('share an error, which nobody remembers', async () => {
+  it('share an error, which is not cached', async () => {
     const onenet = await startOneNet({ latencyMs: LATENCY_MS, fault: () => ({ kind: 'reset' }) });
     const { ask, answered } = await startChain(onenet);
     const [[first], [second]] = await Promise.all([ask(fota('a')), ask(fota('a'))]);
@@ -76,7 +76,7 @@ describe('requests that want one pair at the same time', () => {
 });
 
 describe('a call', () => {
-  it('without the address does not serve who wants it', async () => {
+  it('without the address does not answer a request for the address', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const [plain, full] = await Promise.all([ask(fota('a')), ask(fotaWithAddress('a'))]);
@@ -85,14 +85,14 @@ describe('a call', () => {
     expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
   });
 
-  it('with the address serves all, also where one without it is under way', async () => {
+  it('with the address answers all requests, even if one without it is in flight', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     await Promise.all([ask(fota('a')), ask(fotaWithAddress('a')), ask(fota('a')), ask(fotaWithAddress('a'))]);
     expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
   });
 
-  it('with the address serves those who come after one without it has ended, too', async () => {
+  it('with the address also answers requests that come after one without it has ended', async () => {
     const onenet = await startOneNet({ latencyMs: ({ cdn }) => (cdn === 'true' ? 200 : 1) });
     const { ask } = await startChain(onenet);
     const plain = ask(fota('a'));
@@ -102,7 +102,7 @@ describe('a call', () => {
     expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
   });
 
-  it('goes on for the others when the one who began it leaves', async () => {
+  it('continues for the others when the request that began it is canceled', async () => {
     const onenet = await startSlowOneNet();
     const { ask, answered } = await startChain(onenet);
     const leader = createWaiter();
@@ -115,7 +115,7 @@ describe('a call', () => {
     expect(answered).toEqual({ onenet: 1, in_flight: 0, memory: 0, redis: 0 });
   });
 
-  it('is broken off when the last has left, and those of the same request that nobody shares at once', async () => {
+  it('is aborted when the last request is canceled, and at once if no other request shares it', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const [leader, other] = [createWaiter(), createWaiter()];
@@ -128,7 +128,7 @@ describe('a call', () => {
     await until(() => onenet.inFlight === 0);
   });
 
-  it('that was broken off serves nobody who comes later', async () => {
+  it('that was aborted answers no later request', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const waiter = createWaiter();
@@ -137,7 +137,7 @@ describe('a call', () => {
     expect(await ask(fota('a'))).toEqual([task]);
   });
 
-  it('ends for each when its own deadline passes', async () => {
+  it('ends for each request at its own deadline', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const [early, late] = [createWaiter(), createWaiter()];
@@ -153,7 +153,7 @@ describe('a call', () => {
     expect(await second).toEqual([expect.objectContaining({ reason: 'timeout' })]);
   });
 
-  it('is not begun for who has left already', async () => {
+  it('is not made for a request that is already canceled', async () => {
     const onenet = await startSlowOneNet();
     const { ask } = await startChain(onenet);
     const waiter = createWaiter();

@@ -8,7 +8,7 @@ import type { RecordedCall } from '../../src/simulator/simulator.ts';
 import { until } from '../until.ts';
 import { asked, fota, fotaWithAddress, startChain, startOneNet } from './start-chain.ts';
 
-/** Answers as the id of the device says. */
+/** Answers as the device id says. */
 function fault({ deviceId }: RecordedCall) {
   const errno = /^errno-(\d+)/.exec(deviceId ?? '')?.[1];
   if (errno !== undefined) return { kind: 'body', body: `{"errno":${errno}}` } as const;
@@ -17,8 +17,8 @@ function fault({ deviceId }: RecordedCall) {
 
 const LONG_MS = 60_000;
 
-describe('memory', () => {
-  it('answers again what was answered, a task or an absence, without a call', async () => {
+describe('the memory cache', () => {
+  it('answers a task or an absence again without a call', async () => {
     const onenet = await startOneNet({ fault });
     const { ask, answered } = await startChain(onenet, { taskMs: LONG_MS, absentMs: LONG_MS, maxEntries: 9 });
     const ids = ['a', 'errno-4', 'errno-12'];
@@ -28,7 +28,7 @@ describe('memory', () => {
     expect(answered).toEqual({ onenet: 3, in_flight: 0, memory: 3, redis: 0 });
   });
 
-  it.each(['errno-2', 'errno-7', 'errno-99', 'broken'])('keeps no error: %s', async (id) => {
+  it.each(['errno-2', 'errno-7', 'errno-99', 'broken'])('does not keep errors: %s', async (id) => {
     const onenet = await startOneNet({ fault });
     const { ask } = await startChain(onenet, { taskMs: LONG_MS, absentMs: LONG_MS, maxEntries: 9 });
     await ask(fota(id));
@@ -37,9 +37,9 @@ describe('memory', () => {
   });
 
   it.each([
-    { what: 'tasks alone', taskMs: LONG_MS, absentMs: 0, again: ['errno-4'] },
-    { what: 'absences alone', taskMs: 0, absentMs: LONG_MS, again: ['a'] },
-  ])('keeps $what where only they have a life', async ({ taskMs, absentMs, again }) => {
+    { what: 'only tasks', taskMs: LONG_MS, absentMs: 0, again: ['errno-4'] },
+    { what: 'only absences', taskMs: 0, absentMs: LONG_MS, again: ['a'] },
+  ])('keeps $what if only they have a lifetime', async ({ taskMs, absentMs, again }) => {
     const onenet = await startOneNet({ fault });
     const { ask } = await startChain(onenet, { taskMs, absentMs, maxEntries: 9 });
     await ask(fota('a', 'errno-4'));
@@ -47,7 +47,7 @@ describe('memory', () => {
     expect(asked(onenet)).toEqual(['a', 'errno-4', ...again]);
   });
 
-  it('keeps an answer until its life is over, not longer', async () => {
+  it('keeps an answer for its lifetime, and no longer', async () => {
     const onenet = await startOneNet();
     const { ask } = await startChain(onenet, { taskMs: 200, maxEntries: 9 });
     await ask(fota('a'));
@@ -61,7 +61,7 @@ describe('memory', () => {
     expect(livedMs).toBeLessThan(300);
   });
 
-  it('has an answer without the address serve whoever does not want it, alone', async () => {
+  it('uses an answer without the address only for requests that do not want it', async () => {
     const onenet = await startOneNet();
     const { ask } = await startChain(onenet, { taskMs: LONG_MS, maxEntries: 9 });
     await ask(fota('a'));
@@ -73,8 +73,8 @@ describe('memory', () => {
 
   it.each([
     { what: 'an absence', id: 'errno-4' },
-    { what: 'a task that has no address though it was asked for', id: 'bare' },
-  ])('has $what serve everybody', async ({ id }) => {
+    { what: 'a task without an address although it was asked for', id: 'bare' },
+  ])('uses $what for every request', async ({ id }) => {
     const data = { target: '2', token: 't', size: 1, md5: 'm', type: 1 };
     const onenet = await startOneNet({
       fault: (call) =>
@@ -89,7 +89,7 @@ describe('memory', () => {
     expect(asked(onenet)).toEqual([id]);
   });
 
-  it('lets the least recently used go when it is full', async () => {
+  it('evicts the least recently used entry when it is full', async () => {
     const onenet = await startOneNet();
     const { ask } = await startChain(onenet, { taskMs: LONG_MS, maxEntries: 2 });
     for (const id of ['a', 'b', 'a', 'c', 'a', 'b']) await ask(fota(id));
@@ -97,16 +97,16 @@ describe('memory', () => {
   });
 });
 
-describe('of two answers for one pair, memory keeps', () => {
+describe('of two answers for one pair, the memory cache keeps', () => {
   const old = { target: 'old', ipPort: null } as OtaTask;
   const young = { target: 'young', ipPort: null } as OtaTask;
   const withAddress = { target: 'with address', ipPort: '127.0.0.1' } as OtaTask;
 
   it.each([
-    { what: 'the younger, whichever comes last', first: [young, 2], second: [old, 1], kept: 'young' },
-    { what: 'the younger, where it comes last', first: [old, 1], second: [young, 2], kept: 'young' },
+    { what: 'the younger, even if it comes first', first: [young, 2], second: [old, 1], kept: 'young' },
+    { what: 'the younger, if it comes last', first: [old, 1], second: [young, 2], kept: 'young' },
     { what: 'the one with the address', first: [withAddress, 1], second: [young, 2], kept: 'with address' },
-    { what: 'the one that still lives', first: [withAddress, -100], second: [young, 2], kept: 'young' },
+    { what: 'the one that has not expired', first: [withAddress, -100], second: [young, 2], kept: 'young' },
   ] as const)('$what', ({ first, second, kept }) => {
     const settlings: ((task: OtaTask, answeredAtMs: number) => void)[] = [];
     const ask = createMemoryCache({

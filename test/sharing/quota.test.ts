@@ -17,7 +17,7 @@ describe('a quota', { timeout: 30_000 }, () => {
     },
   );
 
-  it('gives the first turn at once, also after a pause, and no burst', async () => {
+  it('grants the first turn at once, even after a pause, and no burst', async () => {
     let nowMs = 0;
     const takeTurn = createQuota(10, () => nowMs);
     const take = (): boolean => takeTurn(1, () => undefined);
@@ -27,7 +27,7 @@ describe('a quota', { timeout: 30_000 }, () => {
     }
   });
 
-  it('calls back the last who had no turn, once there is one', async () => {
+  it('calls back the last caller that had no turn, when there is one', async () => {
     const takeTurn = createQuota(20, now);
     takeTurn(1, () => undefined);
     await new Promise<void>((resolve) => {

@@ -20,7 +20,7 @@ import {
 const LONG_MS = 60_000;
 const LIVES = { taskMs: LONG_MS, absentMs: LONG_MS };
 
-/** The keys of entries; those that are empty only tell that somebody asks OneNET. */
+/** The keys of entries; empty ones are claims. */
 const ENTRIES = `
 local entries = {}
 for _, key in ipairs(redis.call('KEYS', 'onenet-ota:task:*')) do
@@ -32,7 +32,7 @@ async function entries(redis: RedisServer): Promise<string[]> {
   return ((await redis.command('EVAL', ENTRIES, '0')) as Buffer[]).map(String).sort();
 }
 
-/** Once so many entries are written. */
+/** Resolves when this many entries have been written. */
 async function written(redis: RedisServer, count: number): Promise<string[]> {
   let keys: string[] = [];
   await until(async () => (keys = await entries(redis)).length === count);
@@ -44,7 +44,7 @@ async function scriptsRun(redis: RedisServer): Promise<number> {
   return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
 }
 
-/** Answers as the id of the device says. */
+/** Answers as the device id says. */
 function fault({ deviceId }: RecordedCall) {
   const errno = /^errno-(\d+)/.exec(deviceId ?? '')?.[1];
   if (errno !== undefined) return { kind: 'body', body: `{"errno":${errno}}` } as const;
@@ -66,7 +66,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     return { redis, onenet, replicas };
   }
 
-  it('answers one replica with what another was answered', async () => {
+  it('answers one replica with the outcome of another', async () => {
     const { redis, onenet, replicas } = await startReplicas(3);
     const ids = ['a', 'b', 'errno-4', 'errno-12'];
     const first = await replicas[0]?.ask(fotaWithAddress(...ids));
@@ -77,7 +77,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(replicas[2]?.answered).toEqual({ onenet: 0, in_flight: 0, memory: 0, redis: 4 });
   });
 
-  it('keeps no error', async () => {
+  it('does not keep errors', async () => {
     const { redis, onenet, replicas } = await startReplicas(1);
     await replicas[0]?.ask(fota('errno-2', 'errno-7', 'a'));
     await written(redis, 1);
@@ -85,7 +85,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(asked(onenet)).toEqual(['errno-2', 'errno-7', 'a', 'errno-2', 'errno-7']);
   });
 
-  it('is asked once for a batch and written to once', async () => {
+  it('is read once and written once for a batch', async () => {
     const { redis, replicas } = await startReplicas(1);
     const ids = Array.from({ length: 100 }, (_, i) => `d${i}`);
     await replicas[0]?.ask(fota(...ids));
@@ -93,7 +93,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     const before = await scriptsRun(redis);
     await replicas[0]?.ask(fota(...ids));
     expect(await scriptsRun(redis)).toBe(before + 1);
-    // Written in a few pieces, as the answers came.
+    // Written in a few batches, as the answers arrived.
     expect(before).toBeLessThan(50);
   });
 
@@ -106,13 +106,13 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(onenet.calls.length).toBe(ids.length);
   });
 
-  it('has the answers as they come: a device that hangs delays nobody else', async () => {
+  it('receives answers as they arrive: a device that hangs delays no other', async () => {
     const { redis, replicas } = await startReplicas(1);
     void replicas[0]?.ask(fota('hang', 'a'));
     await written(redis, 1);
   });
 
-  it('tells what is left of a life, which memory does not lengthen', async () => {
+  it('passes on the remaining lifetime, which the memory cache does not extend', async () => {
     const { redis, onenet, replicas } = await startReplicas(2, { taskMs: 400, maxEntries: 9 });
     await replicas[0]?.ask(fota('a'));
     const answeredAtMs = performance.now();
@@ -128,7 +128,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(performance.now() - answeredAtMs).toBeLessThan(500);
   });
 
-  it('shortens lives by up to a tenth', async () => {
+  it('shortens lifetimes by up to a tenth', async () => {
     const { redis, replicas } = await startReplicas(1, { ...LIVES, random: 1 });
     await replicas[0]?.ask(fota('a'));
     const [key] = await written(redis, 1);
@@ -137,18 +137,18 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(left).toBeLessThanOrEqual(0.9 * LONG_MS);
   });
 
-  it('is not believed where an entry has lost its life', async () => {
+  it('does not use an entry that has lost its lifetime', async () => {
     const { redis, onenet, replicas } = await startReplicas(1);
     await replicas[0]?.ask(fota('a'));
     const [key] = await written(redis, 1);
     await redis.command('PERSIST', key as string);
     await replicas[0]?.ask(fota('a'));
     expect(asked(onenet)).toEqual(['a', 'a']);
-    // And such an entry is replaced by the next answer.
+    // Such an entry is replaced by the next answer.
     await until(async () => Number(await redis.command('PTTL', key as string)) > 0);
   });
 
-  it('has an answer without the address serve whoever does not want it, alone', async () => {
+  it('uses an answer without the address only for requests that do not want it', async () => {
     const { redis, onenet, replicas } = await startReplicas(2);
     await replicas[0]?.ask(fota('a'));
     await written(redis, 1);
@@ -157,11 +157,11 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(onenet.calls.map(({ cdn }) => cdn)).toEqual([null, 'true']);
   });
 
-  describe('when two replicas want one pair at the same time', () => {
+  describe('when two replicas ask for one pair at the same time', () => {
     const askBoth = async ({ replicas }: Awaited<ReturnType<typeof startReplicas>>, ids: readonly string[]) =>
       Promise.all(replicas.map(({ ask }) => ask(fota(...ids))));
 
-    it('has the second wait for what the first is answered', async () => {
+    it('lets the second wait for the answer of the first', async () => {
       const { onenet, replicas, redis } = await startReplicas(2, LIVES, { latencyMs: 20 });
       const ids = ['a', 'b', 'errno-4'];
       const [first, second] = await askBoth({ onenet, replicas, redis }, ids);
@@ -173,19 +173,19 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
 
     it.each([
       { what: 'an error', id: 'errno-7', options: LIVES },
-      { what: 'an absence that is not kept', id: 'errno-4', options: { taskMs: LONG_MS } },
-    ])('has the second ask by itself after $what, and nobody wait after that', async ({ id, options }) => {
+      { what: 'an absence that is not cached', id: 'errno-4', options: { taskMs: LONG_MS } },
+    ])('lets the second ask OneNET after $what, and no one wait after that', async ({ id, options }) => {
       const fleet = await startReplicas(2, options, { latencyMs: 20 });
       await askBoth(fleet, [id]);
       expect(asked(fleet.onenet)).toEqual([id, id]);
       await until(async () => Number(await fleet.redis.command('DBSIZE')) === 0);
       const before = await scriptsRun(fleet.redis);
       await fleet.replicas[0]?.ask(fota(id));
-      // One look, and perhaps already the word that it asks no longer.
+      // One read, and perhaps the withdrawal of the claim.
       expect(await scriptsRun(fleet.redis)).toBeLessThanOrEqual(before + 2);
     });
 
-    it('has the second wait a tenth of a second at most', async () => {
+    it('lets the second wait a tenth of a second at most', async () => {
       const { onenet, replicas } = await startReplicas(2);
       void replicas[0]?.ask(fota('hang'));
       await until(() => onenet.calls.length === 1);
@@ -195,7 +195,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
       expect(performance.now() - beganMs).toBeLessThan(150);
     });
 
-    it('keeps nobody from what is not wanted elsewhere', async () => {
+    it('does not delay pairs that no other replica asks for', async () => {
       const { onenet, replicas } = await startReplicas(2);
       void replicas[0]?.ask(fota('hang'));
       await until(() => onenet.calls.length === 1);
@@ -214,13 +214,13 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     const absent = { outcome: { reason: 'NO_TASK', errno: 4 }, servesAddress: true, lifeMs: 5000, ageMs: 0 };
 
     it.each([
-      { what: 'the younger, whichever comes last', first: young, second: old, kept: 'young' },
-      { what: 'the younger, where it comes last', first: old, second: young, kept: 'young' },
+      { what: 'the younger, even if it comes first', first: young, second: old, kept: 'young' },
+      { what: 'the younger, if it comes last', first: old, second: young, kept: 'young' },
       { what: 'the one with the address', first: withAddress, second: young, kept: 'with address' },
-      { what: 'the absence, where it is younger', first: withAddress, second: absent, kept: undefined },
+      { what: 'the absence, if it is younger', first: withAddress, second: absent, kept: undefined },
       { what: 'the absence, whichever comes last', first: absent, second: withAddress, kept: undefined },
       {
-        what: 'the one that still lives',
+        what: 'the one that has not expired',
         first: { ...withAddress, ageMs: LONG_MS },
         second: old,
         kept: 'old',
@@ -238,8 +238,8 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     });
   });
 
-  describe('to whoever reads it', () => {
-    it('tells no device id, token, address or key', async () => {
+  describe('to anyone who can read it', () => {
+    it('reveals no device id, token, address or key', async () => {
       const { redis, replicas } = await startReplicas(1);
       const [task] = (await replicas[0]?.ask(fotaWithAddress('device-in-the-clear'))) ?? [];
       const [key] = await written(redis, 1);
@@ -251,7 +251,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
       }
     });
 
-    it('with other credentials is empty', async () => {
+    it('is empty with other credentials', async () => {
       const { redis, onenet, replicas } = await startReplicas(1);
       await replicas[0]?.ask(fota('a'));
       const [own] = await written(redis, 1);
@@ -259,14 +259,14 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
       await other.ask(fota('a'));
       const keys = await written(redis, 2);
       expect(asked(onenet)).toEqual(['a', 'a']);
-      // Nor does a value that was put where they look for theirs tell them anything.
+      // Nor does a value that is put under their own keys reveal anything to them.
       const theirs = keys.find((key) => key !== own);
       await redis.command('COPY', own as string, theirs as string, 'REPLACE');
       await other.ask(fota('a'));
       expect(asked(onenet)).toEqual(['a', 'a', 'a']);
     });
 
-    it('gives no answer of another device', async () => {
+    it('returns no answer of another device', async () => {
       const { redis, onenet, replicas } = await startReplicas(1);
       const first = await replicas[0]?.ask(fota('a', 'b'));
       const [one, other] = await written(redis, 2);
@@ -275,7 +275,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
       expect(onenet.calls.length).toBe(4);
     });
 
-    it('gives no wrong answer, whichever byte of a value is changed', async () => {
+    it('returns no wrong answer, whichever byte of a value is changed', async () => {
       const { redis, onenet, replicas } = await startReplicas(1);
       const [task] = (await replicas[0]?.ask(fotaWithAddress('a'))) ?? [];
       const [key] = await written(redis, 1);
@@ -294,9 +294,9 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
 
     it.each([
       { what: 'an empty value', args: ['SET', ''] },
-      { what: 'a short one', args: ['SET', 'x'] },
-      { what: 'one of another kind', args: ['RPUSH', 'x'] },
-    ])('gives none for $what', async ({ args: [command, value] }) => {
+      { what: 'a value that is too short', args: ['SET', 'x'] },
+      { what: 'a value of another type', args: ['RPUSH', 'x'] },
+    ])('returns no answer for $what', async ({ args: [command, value] }) => {
       const { redis, onenet, replicas } = await startReplicas(1);
       const first = await replicas[0]?.ask(fota('a'));
       const [key] = await written(redis, 1);

@@ -7,7 +7,7 @@ import { available, fota, startChain, startConnection, startOneNet } from './sta
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 const LATENCY_MS = 10;
-/** 50 for the command, and what a busy machine adds. */
+/** 50 ms for the command, plus a margin for a busy machine. */
 const MOST_DELAY_MS = 150;
 const BACK_WITHIN_MS = 10_000;
 
@@ -20,7 +20,7 @@ interface Fault {
 
 const FAULTS: Fault[] = [
   {
-    what: 'killed and started again',
+    what: 'killed and restarted',
     begin: (redis) => redis.kill(),
     cure: (redis) => redis.start(),
     reason: 'ECONNRESET|SocketClosed',
@@ -38,7 +38,7 @@ const FAULTS: Fault[] = [
     reason: 'late',
   },
   {
-    what: 'slow by more than a command may take',
+    what: 'slower than the command timeout',
     begin: (_, proxy) => proxy.behave({ delayMs: 80 }),
     cure: (_, proxy) => proxy.behave('pass'),
     reason: 'late',
@@ -50,7 +50,7 @@ const FAULTS: Fault[] = [
     reason: 'late',
   },
   {
-    what: 'something that speaks another language',
+    what: 'a server with another protocol',
     begin: (_, proxy) => proxy.behave('garbage'),
     cure: (_, proxy) => proxy.behave('pass'),
     reason: '.',
@@ -62,13 +62,13 @@ const FAULTS: Fault[] = [
     reason: 'OOM',
   },
   {
-    what: 'a replica that only reads',
+    what: 'a read-only replica',
     begin: (redis) => redis.command('REPLICAOF', '127.0.0.1', '1'),
     cure: (redis) => redis.command('REPLICAOF', 'NO', 'ONE'),
     reason: 'READONLY|MASTERDOWN',
   },
   {
-    what: 'busy with a script of somebody else',
+    what: 'busy with a foreign script',
     begin: (redis) => {
       void redis.command('EVAL', 'while true do end', '0').catch(() => undefined);
     },
@@ -82,7 +82,7 @@ const FAULTS: Fault[] = [
     reason: 'NOSCRIPT',
   },
   {
-    what: 'in want of a password that we do not have',
+    what: 'asking for a password that we do not have',
     begin: async (redis) => {
       await redis.command('CONFIG', 'SET', 'requirepass', 'another');
       await redis.command('CLIENT', 'KILL', 'TYPE', 'normal').catch(() => undefined);
@@ -94,7 +94,7 @@ const FAULTS: Fault[] = [
 
 describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
   it.each(FAULTS)(
-    '$what: no read fails, none is delayed, it is told once, and used again soon after the cure',
+    '$what: no read fails or is delayed, it is reported once, and Redis is used again soon after it recovers',
     { timeout: 60_000 },
     async ({ begin, cure, reason }) => {
       const redis = await startRedis(program, ['--busy-reply-threshold', '10']);
@@ -104,7 +104,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
       await chain.ask(fota('warm'));
 
       await begin(redis, proxy);
-      // With answers to be written, so that a server that only reads is noticed.
+      // With answers to write, so that a read-only server is noticed.
       for (let i = 0; i < 100 || chain.changes.length === 0; i++) {
         const startedMs = performance.now();
         expect(await chain.ask(fota(`d${i}`))).toEqual([
@@ -127,7 +127,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     },
   );
 
-  it('is used as soon as it is there, when it was not at the start', { timeout: 20_000 }, async () => {
+  it('is used as soon as it is available, even if it was not at the start', { timeout: 20_000 }, async () => {
     const redis = await startRedis(program);
     await redis.kill();
     const changes: string[] = [];
@@ -160,7 +160,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
     expect(await connection.run(READ, ['a'], [])).toEqual([null, null]);
   });
 
-  it('gives nothing once it is closed', async () => {
+  it('returns nothing after it is closed', async () => {
     const redis = await startRedis(program);
     const connection = startConnection(redis.url);
     await available(connection);

@@ -61,7 +61,7 @@ describe.each(REDIS_SERVERS)('the quota of a fleet with %s', { timeout: 60_000 }
     },
   );
 
-  it('is all for the one replica that wants it', async () => {
+  it('is available in full to the only replica that uses it', async () => {
     const { fleet } = await startFleet(200);
     const times = await takeTurnsFor(2000, (fleet[0] as (typeof fleet)[0]).takeTurn);
     expect(times.length).toBeGreaterThanOrEqual(0.9 * 400);
@@ -74,7 +74,7 @@ describe.each(REDIS_SERVERS)('the quota of a fleet with %s', { timeout: 60_000 }
     expect(Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1])).toBeLessThan(times.length / 10);
   });
 
-  it('is divided by the replicas that were last seen while Redis is away, and whole again after', async () => {
+  it('is divided by the replicas last seen while Redis is unavailable, and whole again after', async () => {
     const { redis, fleet } = await startFleet(300);
     const takeFor = async (ms: number): Promise<number[]> =>
       (await Promise.all(fleet.map(({ takeTurn }) => takeTurnsFor(ms, takeTurn)))).flat();
@@ -92,7 +92,7 @@ describe.each(REDIS_SERVERS)('the quota of a fleet with %s', { timeout: 60_000 }
     expect(mostWithin(990, back)).toBeLessThanOrEqual(1.2 * 300);
     expect(back.length).toBeGreaterThanOrEqual(0.9 * 600);
 
-    // Once more, sooner than all have told Redis of themselves again.
+    // Again, before all replicas have sent a heartbeat.
     await redis.kill();
     await until(() => fleet.every((replica) => replica.redis.availableSinceMs === undefined));
     await takeFor(100);
@@ -100,7 +100,7 @@ describe.each(REDIS_SERVERS)('the quota of a fleet with %s', { timeout: 60_000 }
     for (const { shares } of fleet) expect(shares[1]).toEqual(shares[0]);
   });
 
-  it('is kept when Redis is killed under pressure and started again', async () => {
+  it('is respected when Redis is killed under load and restarted', async () => {
     const { redis, fleet } = await startFleet(300);
     const taken = Promise.all(fleet.map(({ takeTurn }) => takeTurnsFor(6000, takeTurn)));
     await takeTurnsFor(1000, () => false);
@@ -108,19 +108,19 @@ describe.each(REDIS_SERVERS)('the quota of a fleet with %s', { timeout: 60_000 }
     await takeTurnsFor(1500, () => false);
     await redis.start();
     const times = (await taken).flat();
-    // While two are cut off and one is not, the two have their shares and the one may have all.
+    // While two replicas are cut off and one is not, the two have their shares and the one may use the whole quota.
     expect(mostWithin(990, times)).toBeLessThanOrEqual(1.2 * 300 + 200);
     expect(times.length).toBeGreaterThanOrEqual(0.9 * 1800);
   });
 
-  it('is whole for a replica that has never seen Redis, which says so', async () => {
+  it('is whole for a replica that has never seen Redis, and this is reported', async () => {
     const { takeTurn, shares } = await startReplica({ url: 'redis://127.0.0.1:1' }, 100);
     const times = await takeTurnsFor(1000, takeTurn);
     expect(times.length).toBeGreaterThanOrEqual(90);
     expect(shares).toEqual([{ callsPerSecond: 100, replicas: 1 }]);
   });
 
-  it('is no longer waited for by a clock that was set back', async () => {
+  it('does not wait when the clock of Redis was set back', async () => {
     const { redis, fleet } = await startFleet(100, 1);
     await redis.command('SET', 'onenet-ota:{quota:test}:due', String((Date.now() + 3600_000) * 1000));
     const times = await takeTurnsFor(1000, (fleet[0] as (typeof fleet)[0]).takeTurn);

@@ -20,7 +20,7 @@ function isOnPath(program: string): boolean {
   }
 }
 
-/** The servers that this machine has. */
+/** The servers that are installed on this machine. */
 export const REDIS_SERVERS = ['redis-server', 'valkey-server'].filter(isOnPath);
 if (REDIS_SERVERS.length === 0) {
   console.log('Neither redis-server nor valkey-server on the PATH: the tests with Redis are skipped.');
@@ -29,11 +29,14 @@ if (REDIS_SERVERS.length === 0) {
 export interface RedisServer {
   readonly port: number;
   readonly url: string;
-  /** Sends a command from outside, with the server's password if it has one; strings of the reply are buffers. */
+  /**
+   * Sends a command from outside the service, with the server's password if there is one; strings in the reply are
+   * buffers.
+   */
   command(...args: readonly (string | Buffer)[]): Promise<unknown>;
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   kill(): Promise<void>;
-  /** Again, empty, at the same port. */
+  /** Starts the server again, empty, on the same port. */
   start(): Promise<void>;
 }
 

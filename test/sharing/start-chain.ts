@@ -21,7 +21,7 @@ import { until } from '../until.ts';
 
 const now = (): number => performance.now();
 
-/** A simulator for as long as the test that calls this. */
+/** Starts a simulator; stops it after the test. */
 export async function startOneNet(options: SimulatorOptions = {}): Promise<Simulator> {
   const onenet = await createSimulator({ fleet: createUniformFleet({ seed: 'test' }), ...options });
   onTestFinished(() => onenet.close());
@@ -31,11 +31,11 @@ export async function startOneNet(options: SimulatorOptions = {}): Promise<Simul
 export interface ChainOptions {
   readonly taskMs?: number;
   readonly absentMs?: number;
-  /** Without it, nothing is kept in memory. */
+  /** If absent, nothing is kept in memory. */
   readonly maxEntries?: number;
   readonly redisUrl?: string;
   readonly secret?: string;
-  /** Shortens lives, from 0 to 1 by up to a tenth. */
+  /** Shortens lifetimes by up to a tenth; from 0 to 1. */
   readonly random?: number;
   readonly connections?: number;
 }
@@ -44,11 +44,11 @@ export interface Chain {
   readonly ask: (requests: readonly OtaTaskRequest[], waiter?: Waiter) => Promise<(OtaTaskOutcome | Error)[]>;
   readonly answered: AnsweredPairs;
   readonly redis: RedisConnection | undefined;
-  /** What was told of Redis. */
+  /** The reported changes of Redis. */
   readonly changes: readonly string[];
 }
 
-/** One replica's chain, down to a client of the simulator over HTTP. */
+/** The chain of one replica, down to a client that calls the simulator over HTTP. */
 export async function startChain(onenet: Simulator, options: ChainOptions = {}): Promise<Chain> {
   const { taskMs = 0, absentMs = 0, maxEntries, redisUrl, secret = CREDENTIALS.accessKey } = options;
   const answered: AnsweredPairs = { onenet: 0, in_flight: 0, memory: 0, redis: 0 };
@@ -109,7 +109,7 @@ function startClient(onenet: Simulator, connections = 64): AskOtaTasks {
   });
 }
 
-/** Waits until told otherwise. */
+/** Waits until canceled. */
 export interface Waiter extends RequestScope {
   end(reason: 'deadline' | 'disconnected'): void;
 }
@@ -138,7 +138,7 @@ export function fotaWithAddress(...ids: readonly string[]): OtaTaskRequest[] {
   return fota(...ids).map((request) => ({ ...request, withAddress: true }));
 }
 
-/** The ids of the devices that were asked for, in the order of the calls. */
+/** The ids of the requested devices, in the order of the calls. */
 export function asked({ calls }: Simulator): (string | null)[] {
   return calls.map(({ deviceId }) => deviceId);
 }

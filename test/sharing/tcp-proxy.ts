@@ -5,11 +5,11 @@ import { onTestFinished } from 'vitest';
 
 export interface TcpProxy {
   readonly port: number;
-  /** What it does with the bytes of either side, from now on. */
+  /** Sets what it does with the bytes of either side from now on. */
   behave(how: { readonly delayMs: number } | 'pass' | 'swallow' | 'garbage'): void;
 }
 
-/** Stands between a client and a server on this machine, for as long as the test that calls this. */
+/** A proxy between a client and a server on this machine; it is closed after the test. */
 export async function startTcpProxy(to: number): Promise<TcpProxy> {
   let how: Parameters<TcpProxy['behave']>[0] = 'pass';
   const sockets = new Set<Socket>();

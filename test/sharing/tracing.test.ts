@@ -11,7 +11,7 @@ import type { RequestTrace } from '../../src/request-scope.ts';
 import { createTracing } from '../../src/observability/tracing.ts';
 import { createWaiter, fota, startChain, startOneNet } from './start-chain.ts';
 
-/** A chain of which each request has a trace of its own. */
+/** A chain in which each request has its own trace. */
 async function startTraced() {
   const exporter = new InMemorySpanExporter();
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
@@ -24,7 +24,7 @@ async function startTraced() {
   const key = { deviceId: 'a', type: 'FOTA' } as const;
   return {
     begin: (): RequestTrace => trace({}, 0)?.trace as RequestTrace,
-    /** As a resolver asks. */
+    /** Requests a pair as a resolver does. */
     ask: async (ofRequest: RequestTrace | undefined): Promise<void> => {
       const endField = ofRequest?.field('otaTask', key);
       await chain.ask(fota('a'), createWaiter(ofRequest));
@@ -44,7 +44,7 @@ function linked({ links }: ReadableSpan): string[] {
 }
 
 describe('the trace of a call that requests share', () => {
-  it('is that of the first; the call and those who wait for it in other traces are linked', async () => {
+  it('is that of the first request; the call is linked with the fields that wait for it in other traces', async () => {
     const { begin, ask, calls, fields } = await startTraced();
     const traces = [begin(), begin(), begin()];
     await Promise.all(traces.map(ask));
@@ -59,7 +59,7 @@ describe('the trace of a call that requests share', () => {
     for (const field of others) expect(linked(field)).toEqual([call?.spanContext().spanId]);
   });
 
-  it('is missing where the first has none; those who wait have their own', async () => {
+  it('is missing if the first request has none; the waiting requests keep their own', async () => {
     const { begin, ask, calls, fields } = await startTraced();
     await Promise.all([ask(undefined), ask(begin())]);
     expect(calls()).toEqual([]);

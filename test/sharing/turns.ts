@@ -1,6 +1,6 @@
 import type { TakeTurn } from '../../src/ask-ota-tasks.ts';
 
-/** Takes turns as fast as they are given until the time is over; resolves to when each was given. */
+/** Takes turns as fast as they are granted until the time is over; resolves to the time of each. */
 export function takeTurnsFor(ms: number, takeTurn: TakeTurn, waiting = 1000): Promise<number[]> {
   const times: number[] = [];
   const endMs = performance.now() + ms;
@@ -13,7 +13,7 @@ export function takeTurnsFor(ms: number, takeTurn: TakeTurn, waiting = 1000): Pr
   });
 }
 
-/** The most of these times that any window of this length holds. */
+/** The highest number of these times within any window of this length. */
 export function mostWithin(windowMs: number, times: readonly number[]): number {
   const sorted = times.toSorted((a, b) => a - b);
   let first = 0;

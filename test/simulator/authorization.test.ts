@@ -5,7 +5,7 @@ import { startSimulator, tasking } from './exchange.ts';
 
 const PRODUCT = { productId: '123123', accessKey: 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=' };
 const EXPIRY = 1537255523;
-/** The signatures that OneNET's documents give for their sample key. */
+/** The signatures in OneNET's documentation for its sample key. */
 const SIGNS = {
   sha1: 'lsaPSiiGvEFFjXu5WU7a6IkScqE%3D',
   md5: 'M3jB6jcSNUuGcvW3dFcrWA%3D%3D',
@@ -26,7 +26,7 @@ function token(fields: Partial<Record<'version' | 'res' | 'et' | 'method' | 'sig
     .join('&');
 }
 
-/** A token that the product's key did sign, whatever it says. */
+/** A token with a valid signature of the product's key, whatever it contains. */
 function signed(res: string, et: string, version = '2018-10-31'): string {
   const hmac = createHmac('sha256', Buffer.from(PRODUCT.accessKey, 'base64'));
   const sign = hmac.update(`${et}\nsha256\n${res}\n${version}`).digest('base64');
@@ -104,7 +104,7 @@ describe('with several products and their keys', () => {
 it.each([
   ['accepts the ready token', 'a ready token', 200],
   ['refuses any other token', 'another token', 401],
-])('%s where that is what it knows', async (_, authorization, status) => {
+])('%s if that is its only credential', async (_, authorization, status) => {
   const simulator = await startSimulator({ credentials: { token: 'a ready token' } });
   const headers = { 'Content-Type': 'application/json', Authorization: authorization };
   expect((await tasking(simulator, 'dev_id=6523&type=1', { headers })).status).toBe(status);

@@ -5,7 +5,7 @@ import { exchange, startSimulator, tasking } from './exchange.ts';
 
 const NOON = Date.UTC(2026, 0, 15, 12);
 
-/** The task and the address of its package, as a client finds them. */
+/** The task and the URL of its package, as a client sees them. */
 async function announced(fleet?: Fleet, deviceId = '586012401') {
   const simulator = await startSimulator({ now: () => NOON, ...(fleet && { fleet }) });
   const { text } = await tasking(simulator, `dev_id=${deviceId}&type=1&cdn=true`);
@@ -20,7 +20,7 @@ async function announced(fleet?: Fleet, deviceId = '586012401') {
 it.each([
   ['demo fleet', createDemoFleet({ seed: 'onenet' })],
   ['uniform fleet', createUniformFleet({ seed: 'onenet' })],
-])('serves the package of the %s in the size and with the MD5 that were announced', async (_, fleet) => {
+])('serves the package of the %s with the announced size and MD5', async (_, fleet) => {
   const { url, size, md5 } = await announced(fleet);
   const { status, headers, bytes } = await exchange(url);
 
@@ -32,7 +32,7 @@ it.each([
   expect(createHash('md5').update(bytes).digest('hex')).toBe(md5);
 });
 
-it('answers HEAD with the size alone', async () => {
+it('answers HEAD with only the size', async () => {
   const { url, size } = await announced();
   const { status, headers, bytes } = await exchange(url, { method: 'HEAD', headers: { Range: 'bytes=0-9' } });
   expect(status).toBe(200);
@@ -40,7 +40,7 @@ it('answers HEAD with the size alone', async () => {
   expect(bytes).toHaveLength(0);
 });
 
-describe('of a package of which a range is asked for', () => {
+describe('for a range of a package', () => {
   it.each<[string, (size: number) => [string, number, number]]>([
     ['the beginning', () => ['bytes=0-99', 0, 99]],
     ['one byte', () => ['bytes=100-100', 100, 100]],
@@ -69,7 +69,7 @@ describe('of a package of which a range is asked for', () => {
   });
 
   it.each(['bytes=-', 'bytes=9-3', 'bytes=a-b', 'bytes=0-1,4-5', 'lines=1-2', ''])(
-    'serves the whole for "%s"',
+    'serves the whole package for "%s"',
     async (range) => {
       const { url, size } = await announced();
       const { status, headers, bytes } = await exchange(url, { headers: { Range: range } });
@@ -91,7 +91,7 @@ it.each([
   expect(JSON.parse(text)).toEqual({ errno: 4, error: 'no valid token found' });
 });
 
-it('serves a package no longer than its task lasts', async () => {
+it('serves a package only as long as its task lasts', async () => {
   let nowMs = NOON;
   const fleet = createDemoFleet({ seed: 'onenet' });
   const simulator = await startSimulator({ fleet, now: () => nowMs });

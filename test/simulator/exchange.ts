@@ -12,7 +12,7 @@ export interface Exchange {
 
 export const TASKING_HEADERS = { 'Content-Type': 'application/json', Authorization: 'anything' };
 
-/** A simulator that lives as long as the test that calls this. */
+/** Starts a simulator; stops it after the test. */
 export async function startSimulator(options?: SimulatorOptions): Promise<Simulator> {
   const simulator = await createSimulator(options);
   onTestFinished(() => simulator.close());
@@ -26,7 +26,7 @@ export function keepAliveAgent(): Agent {
   return agent;
 }
 
-/** One HTTP exchange over the bare client, whose answers and failures are not smoothed over. */
+/** One HTTP exchange with the bare client, which hides no responses or failures. */
 export async function exchange(
   url: string,
   options: {
@@ -44,7 +44,7 @@ export async function exchange(
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, bytes, text: bytes.toString() };
 }
 
-/** A tasking call with the given query. */
+/** A tasking call with this query. */
 export function tasking(
   { url }: Simulator,
   query: string,
@@ -53,7 +53,7 @@ export function tasking(
   return exchange(`${url}/ota/south/tasking?${query}`, { headers: TASKING_HEADERS, ...options });
 }
 
-/** A promise, and what resolves it: lets a test wait until something arrived. */
+/** A promise and the function that resolves it, with which a test waits for an event. */
 export function createSignal(): { readonly given: Promise<void>; readonly give: () => void } {
   let give!: () => void;
   const given = new Promise<void>((resolve) => (give = resolve));

@@ -36,7 +36,7 @@ it.each<[string, Fault, { status: number; type: string; text: string }]>([
   if (fault.kind === 'status' && fault.headers) expect(answer.headers['retry-after']).toBe('1');
 });
 
-it('resets the connection after the request was read', async () => {
+it('resets the connection after reading the request', async () => {
   const simulator = await startSimulator({ fault: () => ({ kind: 'reset' }) });
   await expect(tasking(simulator, QUERY)).rejects.toMatchObject({ code: 'ECONNRESET' });
   expect(simulator.calls).toHaveLength(1);
@@ -47,7 +47,7 @@ it('closes the connection in the middle of the body', async () => {
   await expect(tasking(simulator, QUERY)).rejects.toMatchObject({ message: 'aborted', code: 'ECONNRESET' });
 });
 
-it('lets a call wait for ever', async () => {
+it('never answers a call', async () => {
   const client = new AbortController();
   const arrived = createSignal();
   const simulator = await startSimulator({
@@ -59,14 +59,14 @@ it('lets a call wait for ever', async () => {
   });
   const waiting = tasking(simulator, 'dev_id=1&type=1', { signal: client.signal });
   await arrived.given;
-  // Others are answered meanwhile, before the client gives up.
+  // Other calls are answered in the meantime.
   expect((await tasking(simulator, QUERY)).status).toBe(200);
   expect(simulator.inFlight).toBe(1);
   client.abort();
   await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
 });
 
-it('asks for a fault with each tasking call, before any check, and with nothing else', async () => {
+it('asks for a fault on every tasking call, before any check, and on no other request', async () => {
   const asked: (string | null)[] = [];
   const simulator = await startSimulator({
     credentials: { token: 'secret' },

@@ -21,13 +21,13 @@ function everyAnswer(fleet: Fleet, nowMs: number): Answer[] {
 }
 
 describe('the demo fleet', () => {
-  it('is the same for the same seed and clock', () => {
+  it('depends only on the seed and the clock', () => {
     const [one, other] = [createDemoFleet({ seed: 'a' }), createDemoFleet({ seed: 'a' })];
     expect(one.devices).toEqual(other.devices);
     expect(everyAnswer(one, NOON)).toEqual(everyAnswer(other, NOON));
   });
 
-  it('has other tokens, packages and phases for another seed', () => {
+  it('has different tokens, packages and phases for a different seed', () => {
     const [one, other] = [createDemoFleet({ seed: 'a' }), createDemoFleet({ seed: 'b' })];
     const [a, b] = [one, other].map((fleet) => taskOf(fleet.answer('586012401', 1, NOON)));
     expect(a?.target).toBe(b?.target);
@@ -47,7 +47,7 @@ describe('the demo fleet', () => {
     expect(TYPES.map((type) => fleet.answer('586012417', type, NOON).errno)).toEqual([0, 0]);
   });
 
-  it('tells of each device what it shows', () => {
+  it('describes what each device shows', () => {
     const { devices } = createDemoFleet({ seed: 'onenet' });
     expect(devices).toContainEqual({
       id: '586012401',
@@ -66,12 +66,12 @@ describe('the demo fleet', () => {
     ['904417730', 60],
     ['904417748', 90],
     ['904417756', 120],
-  ])('moves %s on in rounds of %d seconds, each to a newer version', (id, seconds) => {
+  ])('moves %s through rounds of %d seconds, each with a newer version', (id, seconds) => {
     const fleet = createDemoFleet({ seed: 'onenet' });
     const at = (second: number) => fleet.answer(id, 1, NOON + second * 1000);
     const errnos = Array.from({ length: 3 * seconds }, (_, second) => at(second).errno);
     const changes = errnos.filter((errno, second) => errno !== errnos[second - 1]);
-    // Wherever in a round noon falls, what comes next is always the same.
+    // Whatever phase noon falls in, the order of what follows is the same.
     expect('4 0 12 '.repeat(6)).toContain(changes.join(' '));
     expect(changes.length).toBeGreaterThanOrEqual(9);
 
@@ -111,7 +111,7 @@ describe('the uniform fleet', () => {
     expect(fleet.answer(id, 1, NOON).errno).toBe(4);
   });
 
-  it('tells devices and seeds apart', () => {
+  it('distinguishes devices and seeds', () => {
     const other = createUniformFleet({ seed: 'b' });
     const tokens = [fleet.answer('7', 1, 0), fleet.answer('007', 1, 0), other.answer('7', 1, 0)].map(
       (answer) => taskOf(answer).token,

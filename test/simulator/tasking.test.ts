@@ -12,7 +12,7 @@ import {
   TASKING_HEADERS,
 } from './exchange.ts';
 
-it("answers the document's request with the document's example, byte for byte", async () => {
+it('answers the documented request with the documented example, byte for byte', async () => {
   const { status, headers, text } = await tasking(await startSimulator(), 'dev_id=6523&type=1&cdn=true');
 
   expect(status).toBe(200);
@@ -26,14 +26,14 @@ it("answers the document's request with the document's example, byte for byte", 
 });
 
 it.each(['dev_id=6523&type=1', 'dev_id=6523&type=1&cdn=false', 'dev_id=6523&type=1&cdn='])(
-  'leaves ipPort out of the answer to %s',
+  'omits ipPort in the answer to %s',
   async (query) => {
     const { text } = await tasking(await startSimulator(), query);
     expect(text).toContain('"md5":"dfkdajkfd","type":1}}');
   },
 );
 
-it('gives its own address as ipPort where the task names no other', async () => {
+it('uses its own address as ipPort if the task has none', async () => {
   const simulator = await startSimulator();
   const { text } = await tasking(simulator, 'dev_id=586012401&type=1&cdn=true');
   expect(`http://${JSON.parse(text).data.ipPort}`).toBe(simulator.url);
@@ -79,7 +79,7 @@ it.each(['/', '/ota/south/check?dev_id=6523', '/ota/south/tasking/', '//', '/ota
   },
 );
 
-it('records the tasking calls in order, as they came', async () => {
+it('records the tasking calls in order of arrival', async () => {
   const simulator = await startSimulator();
   const agent = keepAliveAgent();
   await tasking(simulator, 'type=1&dev_id=00%37', { agent });
@@ -98,7 +98,7 @@ it('records the tasking calls in order, as they came', async () => {
   expect(simulator.mostInFlight).toBe(0);
 });
 
-it('counts the calls that wait at once, until their clients leave', async () => {
+it('counts concurrently waiting calls until their clients disconnect', async () => {
   const simulator = await startSimulator({
     fault: (call) => (call.deviceId === '0' ? undefined : { kind: 'stall' }),
   });
@@ -118,7 +118,7 @@ it('counts the calls that wait at once, until their clients leave', async () => 
   expect(simulator.mostInFlight).toBe(3);
 });
 
-it('takes its time with the calls that are to be slow, without holding up the others', async () => {
+it('delays the calls that are meant to be slow, without delaying others', async () => {
   const slowArrived = createSignal();
   const simulator = await startSimulator({
     latencyMs: ({ deviceId }) => {
@@ -134,7 +134,7 @@ it('takes its time with the calls that are to be slow, without holding up the ot
   expect(answered).toEqual(['quick', 'slow']);
 });
 
-it('announces the end of a connection with its last request and takes the next one on a new connection', async () => {
+it('announces the end of a connection with its last request, and accepts the next request on a new one', async () => {
   const simulator = await startSimulator({
     requestsPerConnection: 3,
     fleet: createUniformFleet({ seed: 'a' }),
@@ -148,7 +148,7 @@ it('announces the end of a connection with its last request and takes the next o
   expect(simulator.calls.map((call) => call.connection)).toEqual([1, 1, 1, 2]);
 });
 
-it('closes a connection after 1000 requests unless told otherwise', async () => {
+it('closes a connection after 1000 requests by default', async () => {
   const simulator = await startSimulator();
   const agent = keepAliveAgent();
   for (let count = 0; count < 1001; count++) await tasking(simulator, 'dev_id=1&type=1', { agent });
@@ -163,7 +163,7 @@ it('rejects when its port is taken', async () => {
   taken.close();
 });
 
-it('stops at once when closed, even while calls wait', async () => {
+it('stops at once when closed, even while calls are waiting', async () => {
   const arrived = createSignal();
   const simulator = await startSimulator({
     fault: () => {
