@@ -3,8 +3,13 @@ import { availableParallelism } from 'node:os';
 
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-/** These measure the lag of an event loop, or Redis and quotas by milliseconds, which busy neighbours add to. */
-const SENSITIVE = ['test/http/load-shedding.test.ts', 'test/sharing/{quota,redis}*.test.ts'];
+/** These measure the lag of an event loop, memory, or Redis and quotas by milliseconds, which busy neighbours add to. */
+const SENSITIVE = [
+  'test/bounds/readers.test.ts',
+  'test/demo/replicas.test.ts',
+  'test/http/load-shedding.test.ts',
+  'test/sharing/{quota,redis}*.test.ts',
+];
 
 function project(test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration {
   return {

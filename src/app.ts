@@ -106,9 +106,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
       random: Math.random,
     });
     if (redis !== undefined) {
-      const sealOf = createSealOf(
-        ({ productId }) => `${config.onenetOrigin} ${secretOf(credentials, productId)}`,
-      );
+      const sealOf = createSealOf(({ productId }) => secretOf(credentials, productId));
       ask = createRedisCache({ ask, redis, sealOf, beginLife, now: monotonicNow });
     }
     ask = createMemoryCache({ ask, beginLife, maxEntries: cacheMaxEntries, now: monotonicNow });
@@ -214,7 +212,7 @@ async function connectRedis(
 function limitCalls(
   callsPerSecond: number,
   redis: RedisConnection | undefined,
-  { onenetOrigin, credentials }: Config,
+  { credentials }: Config,
   logger: Logger,
   closing: (() => unknown)[],
 ): TakeTurn {
@@ -222,7 +220,7 @@ function limitCalls(
   const quota = createFleetQuota({
     redis,
     callsPerSecond,
-    name: nameOf(onenetOrigin, credentials),
+    name: nameOf(credentials),
     now: monotonicNow,
     random: Math.random,
     onAlone: (share) => logger.warn(share, 'quota is kept by this replica alone'),
@@ -232,14 +230,14 @@ function limitCalls(
 }
 
 /** Tells a quota from those of other accounts that share the Redis: of a static token, by what it is valid for. */
-function nameOf(onenetOrigin: string, credentials: Credentials): string {
+function nameOf(credentials: Credentials): string {
   const account =
     'token' in credentials
       ? (new URLSearchParams(credentials.token).get('res') ?? '')
       : 'productId' in credentials
         ? credentials.productId
         : 'several products';
-  return createHash('sha256').update(`${onenetOrigin} ${account}`).digest('base64url').slice(0, 16);
+  return createHash('sha256').update(account).digest('base64url').slice(0, 16);
 }
 
 /** For what is answered to calls whose product has gone while they waited: nobody is to read that in Redis. */

@@ -17,6 +17,6 @@ it('finds no request under the limits that breaks a promise, in a short search',
   expect(worst.cpuMsPer10KB).toHaveLength(10);
   for (const { cpuMsPer10KB, description } of worst.cpuMsPer10KB)
     expect(cpuMsPer10KB, description).toBeLessThan(GOALS.cpuMsPer10KB * ROOM);
-  expect(worst.answerBytesPerByte[0]?.answerBytesPerByte).toBeGreaterThan(10);
+  expect(worst.answerBytesPerByte[0]?.answerBytesPerByte).toBeGreaterThan(1);
   expect(rssBytes).toBeLessThan(GOALS.rssBytes * ROOM);
 }, 120_000);

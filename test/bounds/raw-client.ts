@@ -10,7 +10,7 @@ export async function connectTo(url: string | URL): Promise<Socket> {
   // The service may drop the connection at any moment.
   socket.on('error', () => undefined);
   onTestFinished(() => void socket.destroy());
-  await once(socket, 'connect');
+  await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
   return socket;
 }
 

@@ -253,7 +253,7 @@ describe('all metrics', () => {
         ...['ONENET_INTERNAL_ERROR', 'ONENET_UNKNOWN_ERRNO', 'ONENET_UNAUTHORIZED', 'ONENET_RATE_LIMITED'],
         ...['ONENET_UNAVAILABLE', 'ONENET_TIMEOUT', 'ONENET_BAD_RESPONSE', 'BAD_USER_INPUT', 'BAD_REQUEST'],
         ...['INTERNAL_SERVER_ERROR', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'],
-        ...['OPERATION_RESOLUTION_FAILURE', 'other'],
+        ...['OPERATION_RESOLUTION_FAILURE', 'PERSISTED_QUERY_NOT_SUPPORTED', 'other'],
       ],
       result: [
         ...['task', 'absent', 'invalid-type', 'internal-error', 'unknown-errno', 'unauthorized'],

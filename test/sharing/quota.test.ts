@@ -28,7 +28,7 @@ describe('a quota', { timeout: 30_000 }, () => {
   });
 
   it('calls back the last caller that had no turn, when there is one', async () => {
-    const takeTurn = createQuota(20, now);
+    const takeTurn = createQuota(10, now);
     takeTurn(1, () => undefined);
     await new Promise<void>((resolve) => {
       const retry = (): void => (takeTurn(1, retry) ? resolve() : undefined);
