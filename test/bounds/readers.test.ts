@@ -35,7 +35,8 @@ async function openSilentReaders({ url }: Service, count: number, bytes: Buffer)
     Array.from({ length: count }, async () => {
       const socket = await connectTo(url);
       socket.write(bytes);
-      await Promise.race([once(socket, 'readable'), once(socket, 'close')]);
+      // The service may also reset the connection.
+      await Promise.race([once(socket, 'readable'), once(socket, 'close')]).catch(() => undefined);
       return socket;
     }),
   );

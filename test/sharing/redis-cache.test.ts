@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { describe, expect, it } from 'vitest';
 
 import type { OtaTask } from '../../src/ota-task.ts';
@@ -289,6 +291,8 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
           { ...(task as object), ipPort: null },
         ]);
         expect(onenet.calls.length, `byte ${i}`).toBe(calls + 1);
+        // The fresh answer is written a few milliseconds later, and must not take the place of the next changed value.
+        await delay(30);
       }
     }, 60_000);
 
