@@ -57,7 +57,7 @@ const WAIT = { timeout: 5000 };
 /** What services show that have met everything that can happen to a call. */
 async function samplesAfterTraffic(until: Until): Promise<Sample[]> {
   const field = 'otaTask(type: FOTA) { size }';
-  const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '300' }, until);
+  const service = await startBoth({ fault: faultByName }, { ONENET_TIMEOUT_MS: '1000' }, until);
   const statuses = ['401', '408', '429', '500', '302'].map((status) => `status-${status}`);
   const ids = ['d1', 'errno-4', 'errno-2', 'stall-1', 'reset-1', ...statuses];
   await askEntities(service, field, devices(...ids));
