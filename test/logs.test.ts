@@ -29,7 +29,7 @@ describe('a call to OneNET that fails', () => {
     async (_, { fault, result, errno, detail, attempts }) => {
       const service = await startBoth(
         { fault: ({ deviceId }) => (deviceId === 'bad' ? fault : undefined) },
-        { ONENET_TIMEOUT_MS: '500' },
+        { ONENET_TIMEOUT_MS: '1000' },
       );
       const headers = { 'x-request-id': 'from-the-router', traceparent: TRACEPARENT };
       await askEntities(service, `a: ${FIELD} b: ${FIELD}`, devices('bad', 'd1', 'bad'), headers);

@@ -68,7 +68,7 @@ describe('an upstream that misbehaves on the wire', () => {
         await connection.request();
         await behave(connection);
       });
-      const service = await startProcess({ ONENET_URL: upstream.origin, ONENET_TIMEOUT_MS: '500' });
+      const service = await startProcess({ ONENET_URL: upstream.origin, ONENET_TIMEOUT_MS: '1000' });
       expect(await codesOf(service, 'd1')).toEqual([code]);
       await Promise.all(upstream.connections.map(({ closed }) => closed));
       expect(upstream.connections).toHaveLength(attempts);
@@ -174,7 +174,7 @@ describe('a retry', () => {
   it.each(byCause(FAILURES.filter(({ attempts }) => attempts === 1)))(
     'is not made after %s',
     async (_, { fault, code }) => {
-      const service = await startBoth(failFirst(fault), { ONENET_TIMEOUT_MS: '300' });
+      const service = await startBoth(failFirst(fault), { ONENET_TIMEOUT_MS: '1000' });
       expect(await codesOf(service, 'd1')).toEqual([code]);
       expect(service.onenet.calls).toHaveLength(1);
     },
@@ -253,7 +253,7 @@ describe('the circuit', () => {
   it.each(byCause(FAILURES.filter(({ isOutage }) => isOutage)))(
     'opens for %s',
     async (_, { fault, code }) => {
-      const service = await startBoth({ fault: () => fault }, { ONENET_TIMEOUT_MS: '200' });
+      const service = await startBoth({ fault: () => fault }, { ONENET_TIMEOUT_MS: '1000' });
       expect(await codesOf(service, ...ids(30))).toEqual(Array(30).fill(code));
       service.onenet.resetCalls();
       expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
@@ -343,7 +343,7 @@ describe('secrets', () => {
   const program = startOnce((until) =>
     startProgram(
       { fault: (call) => FAILURES.find(({ deviceId }) => deviceId === call.deviceId)?.fault },
-      { ROUTER_SECRET: SECRET, ONENET_TIMEOUT_MS: '300', LOG_LEVEL: 'trace' },
+      { ROUTER_SECRET: SECRET, ONENET_TIMEOUT_MS: '1000', LOG_LEVEL: 'trace' },
       until,
     ),
   );

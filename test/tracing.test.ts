@@ -169,7 +169,7 @@ describe('a traced request', () => {
     const service = await start({
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/elsewhere`,
       OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json',
-      ONENET_TIMEOUT_MS: '300',
+      ONENET_TIMEOUT_MS: '1000',
     });
     await askEntities(service, 'otaTask(type: SOTA) { size }', devices(id), SAMPLED);
     await end(service);

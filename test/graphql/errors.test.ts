@@ -13,7 +13,7 @@ const RESULT = '__typename ... on OtaTask { size } ... on OtaTaskAbsent { reason
 function startWithFault(fault: Fault) {
   return startBoth(
     { fault: ({ deviceId }) => (deviceId === 'bad' ? fault : undefined) },
-    { ONENET_TIMEOUT_MS: '500' },
+    { ONENET_TIMEOUT_MS: '1000' },
   );
 }
 
@@ -95,7 +95,7 @@ describe('an error', () => {
   it('names what was missing at the deadline of the request, and the rest is answered', async () => {
     const service = await startBoth(
       { fault: ({ deviceId }) => (deviceId === 'bad' ? { kind: 'stall' } : undefined) },
-      { REQUEST_TIMEOUT_MS: '500' },
+      { REQUEST_TIMEOUT_MS: '1000' },
     );
     const { body: answer } = await askEntities(
       service,

@@ -175,7 +175,7 @@ describe('a call', () => {
     'that ends in %s says so after as many attempts as can help',
     async (_, failure) => {
       const onenet = await startSimulator({ fault: () => failure.fault });
-      const fetch = startClient(onenet.url, { timeoutMs: 300, retryBudget: createRetryBudget(now) });
+      const fetch = startClient(onenet.url, { timeoutMs: 500, retryBudget: createRetryBudget(now) });
       const [outcome] = await fetch(fota('6523'), never(), now() + 10_000);
       expect(outcome).toMatchObject(outcomeOf(failure));
       expect(onenet.calls).toHaveLength(failure.attempts);
@@ -571,7 +571,7 @@ describe('an upstream that fails each time', () => {
         await connection.request();
         await failure.behave(connection);
       });
-      const fetch = startClient(upstream.origin, { timeoutMs: 300, retryBudget: createRetryBudget(now) });
+      const fetch = startClient(upstream.origin, { timeoutMs: 500, retryBudget: createRetryBudget(now) });
       expect(await askOne(fetch)).toMatchObject(outcomeOf(failure));
       await Promise.all(upstream.connections.map(({ closed }) => closed));
       expect(upstream.connections).toHaveLength(failure.attempts);

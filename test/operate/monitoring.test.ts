@@ -63,7 +63,7 @@ async function samplesAfterTraffic(until: Until): Promise<Sample[]> {
   const field = 'otaTask(type: FOTA) { size }';
   const service = await startBoth(
     { fault: faultByName },
-    { ONENET_TIMEOUT_MS: '300', REDIS_URL: NO_REDIS },
+    { ONENET_TIMEOUT_MS: '1000', REDIS_URL: NO_REDIS },
     until,
   );
   const statuses = ['401', '408', '429', '500', '302'].map((status) => `status-${status}`);
