@@ -41,6 +41,8 @@ export default defineConfig({
         // No file changes what another imports, and importing it for each anew takes a fifth of the CPU time.
         pool: 'threads',
         isolate: false,
+        // Beside three other files the service may shed a request, or a deadline pass, that would not on a machine of its own.
+        retry: 1,
       }),
       // Once more where the machine itself was busy at that moment.
       project({ name: 'alone', include: SENSITIVE, maxWorkers: 1, retry: 2, sequence: { groupOrder: 1 } }),
