@@ -6,7 +6,7 @@ import { compare, type Effort } from './comparison.ts';
 import { examineAlone } from './alone.ts';
 import { examineFleet } from './fleet.ts';
 import { judge, judgeFleet } from './goals.ts';
-import { FLOOR, PEERS, ROOT } from './peers.ts';
+import { before, FLOOR, PEERS, ROOT } from './peers.ts';
 import { prepare } from './prepare.ts';
 import { startUpstream, type Upstream } from './processes.ts';
 import { measureEntries } from './redis-entries.ts';
@@ -19,6 +19,8 @@ const { values } = parseArgs({
     /** Names of servers; the floor always takes part. */
     only: { type: 'string' },
     sizes: { type: 'string' },
+    /** The folder of another version of ours, already built, that takes part as `before`. */
+    before: { type: 'string' },
     /** Only replicas that clients poll, some with what they share. */
     fleet: { type: 'boolean', default: false },
     /** Only what entries in Redis cost it. */
@@ -29,7 +31,10 @@ const { values } = parseArgs({
 });
 const { quick } = values;
 const names = values.only?.split(',');
-const peers = PEERS.filter(({ name }) => name === FLOOR || (names?.includes(name) ?? true));
+const peers = [
+  ...PEERS.filter(({ name }) => name === FLOOR || (names?.includes(name) ?? true)),
+  ...(values.before === undefined ? [] : [before(values.before)]),
+];
 const sizes = values.sizes?.split(',').map(Number) ?? (quick ? [1, 100, 1000] : [1, 10, 100, 1000, 10_000]);
 const QUICK: Effort[] = [{ latencyMs: 0, rounds: 3, roundCpuMs: 300, warmUpCpuMs: 2000 }];
 const FULL: Effort[] = [

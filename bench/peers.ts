@@ -15,8 +15,10 @@ export const OURS_REDIS = 'ours-redis';
 export interface Peer {
   readonly name: string;
   readonly description: string;
-  /** Arguments of `node`, in the project's folder. */
+  /** Arguments of `node`, in `folder`. */
   readonly command: readonly string[];
+  /** The project's, unless it is another version of it that takes part. */
+  readonly folder?: string;
   /** Beside what every server is told. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Whether it shares a Redis, where there is one. */
@@ -37,6 +39,11 @@ function ours(
 
 function peer(name: string, description: string, file: string, ...args: string[]): Peer {
   return { name, description, command: [`bench/dist/${file}.js`, ...args] };
+}
+
+/** Another version of this project, already built, to be compared with this one in the same run. */
+export function before(folder: string): Peer {
+  return ours('before', 'another version of ours', { folder });
 }
 
 export const MERCURIUS = 'mercurius';

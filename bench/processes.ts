@@ -51,7 +51,7 @@ export interface StartOptions {
 }
 
 export function startServer(
-  { name, command, environment, usesRedis }: Peer,
+  { name, command, environment, usesRedis, folder = ROOT }: Peer,
   upstream: string,
   { maxDeviceTasks, redisUrl }: StartOptions = {},
 ): Promise<RunningServer> {
@@ -63,13 +63,13 @@ export function startServer(
           ...own,
         })
       : { UPSTREAM: upstream, ...own };
-  return spawnServer(name, command, all, (line) => console.error(`${name}: ${line}`));
+  return spawnServer(name, command, all, (line) => console.error(`${name}: ${line}`), folder);
 }
 
 /**
  * Runs a server in a process of its own; resolves once it listens.
  *
- * @param command Arguments of `node`, in the project's folder.
+ * @param command Arguments of `node`, in `folder`.
  * @param onLine Is given what else it writes on standard output.
  */
 export async function spawnServer(
@@ -77,9 +77,10 @@ export async function spawnServer(
   command: readonly string[],
   environment: NodeJS.ProcessEnv,
   onLine: (line: string) => void,
+  folder = ROOT,
 ): Promise<RunningServer> {
   const child = spawn(process.execPath, command, {
-    cwd: ROOT,
+    cwd: folder,
     env: { NODE_ENV: 'production', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

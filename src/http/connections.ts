@@ -39,7 +39,8 @@ export interface Connections {
 
 /** An answer that the client has not read completely. */
 interface Unread {
-  readonly request: FastifyRequest;
+  /** Undefined once the answer is read. See docs/performance.md for why a Map must not hold on to requests. */
+  request: FastifyRequest | undefined;
   readonly bytes: number;
   readonly begunMs: number;
 }
@@ -156,7 +157,8 @@ export function boundConnections(
     unread.delete(socket);
     unreadBytes -= answer.bytes;
     if (!socket.destroyed) waiting.add(socket);
-    if (!answer.request.raw.complete) answeredEarly.set(socket, answer.request.raw);
+    if (answer.request?.raw.complete === false) answeredEarly.set(socket, answer.request.raw);
+    answer.request = undefined;
     if (isClosing && unread.size === 0) closeIdleConnections();
   }
 
@@ -177,7 +179,7 @@ export function boundConnections(
 
   function cut(socket: Socket, why: string): void {
     const { request } = unread.get(socket) as Unread;
-    logger.warn(logFieldsOf(request), why);
+    logger.warn(request && logFieldsOf(request), why);
     // A graceful close would leave the unread part of the answer in kernel buffers for minutes.
     socket.resetAndDestroy();
     endAnswer(socket);

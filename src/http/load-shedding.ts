@@ -2,6 +2,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { MAX_BODY_BYTES } from './request-body.ts';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether the request counts towards the load. */
+    isUnderWay: boolean;
+  }
+}
+
 /** Concurrent GraphQL requests. Their calls to OneNET are limited elsewhere. */
 const MAX_REQUESTS_UNDER_WAY = 2000;
 /** A router's request for a few devices is smaller than this; larger bodies count as heavy. */
@@ -39,7 +46,7 @@ export interface LoadShedding {
  */
 export function createLoadShedding(server: FastifyInstance, maxDeviceTasks: number): LoadShedding {
   const maxHeavyBytes = Math.max(maxDeviceTasks * HEAVY_BYTES_PER_DEVICE, MAX_BODY_BYTES);
-  const underWay = new Set<FastifyRequest>();
+  let underWay = 0;
   let heavyBytes = 0;
   let largest = MAX_BODY_BYTES;
   let sampledMs = performance.now();
@@ -54,13 +61,17 @@ export function createLoadShedding(server: FastifyInstance, maxDeviceTasks: numb
   server.addHook('onClose', async () => clearInterval(sampling));
 
   function largestBody(): number {
-    if (underWay.size >= MAX_REQUESTS_UNDER_WAY) return 0;
+    if (underWay >= MAX_REQUESTS_UNDER_WAY) return 0;
     return Math.trunc(Math.min(largest, Math.max(maxHeavyBytes - heavyBytes, LIGHT_BODY_BYTES)));
   }
 
   function leave(request: FastifyRequest): void {
-    if (underWay.delete(request)) heavyBytes -= heavinessOf(request);
+    if (!request.isUnderWay) return;
+    request.isUnderWay = false;
+    underWay--;
+    heavyBytes -= heavinessOf(request);
   }
+  server.decorateRequest('isUnderWay', false);
   server.addHook('onSend', (request, _reply, payload, done) => {
     leave(request);
     done(null, payload);
@@ -69,7 +80,8 @@ export function createLoadShedding(server: FastifyInstance, maxDeviceTasks: numb
   return {
     largestBody,
     enter(request, { raw }) {
-      underWay.add(request);
+      request.isUnderWay = true;
+      underWay++;
       heavyBytes += heavinessOf(request);
       raw.once('close', () => leave(request));
     },

@@ -101,11 +101,11 @@ function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Er
     let length = 0;
     const arrival = { end };
 
-    if (Number(payload.headers['content-length']) > MAX_BODY_BYTES) {
+    const announced = Number(payload.headers['content-length']);
+    if (announced > MAX_BODY_BYTES) {
       done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
       return;
     }
-    arriving.add(arrival);
     payload.on('data', onData).on('end', onEnd).on('error', onError);
 
     function onData(chunk: Buffer): void {
@@ -117,6 +117,8 @@ function createReceiver(): (payload: IncomingMessage, done: (result: Buffer | Er
       held = append(held, length, chunk);
       length += chunk.length;
       arrivingBytes += held.length - heldBefore;
+      // Not a body that came in one piece, as most do: `end` follows at once.
+      if (length !== announced) arriving.add(arrival);
       for (const slowest of arriving) {
         if (arrivingBytes <= MAX_ARRIVING_BYTES) break;
         slowest.end(httpError(503));

@@ -12,12 +12,12 @@ import type { RequestScope, RequestTrace } from '../request-scope.ts';
  * @param timeoutMs Milliseconds from now.
  */
 export function createRequestScope(
-  request: FastifyRequest,
+  { id, headers }: FastifyRequest,
   { raw }: FastifyReply,
   timeoutMs: number,
   trace: RequestTrace | undefined,
 ): RequestScope {
-  const callbacks: (() => void)[] = [];
+  let callbacks: (() => void)[] = [];
   let cancelReason: ReturnType<RequestScope['cancelReason']>;
 
   function cancel(reason: 'deadline' | 'disconnected'): void {
@@ -28,14 +28,15 @@ export function createRequestScope(
 
   // If this process was stalled, answers may be waiting to be read. An immediate runs after they have been.
   const deadline = setTimeout(() => setImmediate(cancel, 'deadline'), timeoutMs);
-  raw.once('close', () => {
+  raw.once('close', function (this: typeof raw) {
     clearTimeout(deadline);
-    if (!raw.writableFinished) cancel('disconnected');
+    if (!this.writableFinished) cancel('disconnected');
+    callbacks = [];
   });
   return {
     deadlineMs: performance.now() + timeoutMs,
     cancelReason: () => cancelReason,
-    logFields: () => ({ ...logFieldsOf(request), ...(trace && { traceId: trace.traceId }) }),
+    logFields: () => ({ ...logFieldsOf({ id, headers }), ...(trace && { traceId: trace.traceId }) }),
     trace,
     onCancel(callback) {
       callbacks.push(callback);

@@ -20,7 +20,10 @@ export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): stri
  *
  * @see https://www.w3.org/TR/trace-context/#traceparent-header
  */
-export function logFieldsOf({ id, headers }: FastifyRequest): ReturnType<RequestScope['logFields']> {
+export function logFieldsOf({
+  id,
+  headers,
+}: Pick<FastifyRequest, 'id' | 'headers'>): ReturnType<RequestScope['logFields']> {
   const { traceparent } = headers;
   const traceId = typeof traceparent === 'string' ? TRACE_PARENT.exec(traceparent)?.[1] : undefined;
   return traceId === undefined ? { requestId: id } : { requestId: id, traceId };

@@ -7,6 +7,13 @@ import type { TracedRequest, TraceRequest } from './tracing.ts';
 import type { Metrics, Outcome } from './metrics.ts';
 import { logFieldsOf } from './request-id.ts';
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Of a GraphQL request; null for others. */
+    followed: Followed | null;
+  }
+}
+
 /** What is known about a request until it ends. */
 interface Followed {
   readonly startedMs: number;
@@ -34,12 +41,11 @@ export function followRequests(
   logger: Logger,
   traceRequest: TraceRequest | undefined,
 ): (request: FastifyRequest, reply: FastifyReply) => Follow {
-  const requests = new WeakMap<FastifyReply, Followed>();
-
+  server.decorateReply('followed', null);
   server.addHook('onRequest', (request, reply, done) => {
     if (isForGraphQL(request)) {
       const followed: Followed = { startedMs: performance.now() };
-      requests.set(reply, followed);
+      reply.followed = followed;
       metrics.requestStarted();
       reply.raw.once('close', () => {
         const { statusCode: status } = reply;
@@ -57,7 +63,7 @@ export function followRequests(
   });
 
   return (request, reply) => {
-    const followed = requests.get(reply) as Followed;
+    const followed = reply.followed as Followed;
     followed.traced = traceRequest?.(request.headers, performance.now() - followed.startedMs);
     return {
       trace: followed.traced?.trace,

@@ -46,7 +46,7 @@ export interface Bulkhead {
 /** The queued calls of one caller. */
 interface Queue extends HeapItem {
   readonly caller: Caller;
-  /** First attempts, from `next` on; a canceled one leaves a hole. */
+  /** First attempts, from `next` on; one that has started or was canceled leaves a hole. */
   readonly waiters: (Waiter | undefined)[];
   next: number;
   readonly retries: Waiter[];
@@ -103,7 +103,7 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
   }
 
   function removeFirst(queue: Queue): void {
-    if (queue.retries.shift() === undefined) queue.next++;
+    if (queue.retries.shift() === undefined) queue.waiters[queue.next++] = undefined;
     changeLength(queue, -1);
   }
 
