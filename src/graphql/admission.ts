@@ -1,14 +1,23 @@
-import { type OtaTaskRequest, pairId } from '../ota-task.ts';
+import { type OtaTaskOutcome, type OtaTaskRequest, pairId } from '../ota-task.ts';
 import type { ReadReference } from './device-reference.ts';
 import { BAD_USER_INPUT, type Fault, OPERATION_TOO_LARGE } from './error-map.ts';
 import type { OperationLimits } from './limits.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 import { RequestError } from './request-error.ts';
 
+/** A pair that an operation asks for. */
+export interface Pair extends OtaTaskRequest {
+  /** Undefined until it is loaded. */
+  outcome: OtaTaskOutcome | Error | undefined;
+}
+
+/** The distinct pairs of an operation, by id. */
+export type Pairs = ReadonlyMap<string, Pair>;
+
 /** What is decided about a whole operation before any of its entities is resolved. */
 export interface Admission {
-  /** The distinct pairs that the operation asks for, by id; undefined if none of its entities may be resolved. */
-  readonly pairs: ReadonlyMap<string, OtaTaskRequest> | undefined;
+  /** Undefined if none of the entities may be resolved. */
+  readonly pairs: Pairs | undefined;
   /** The error of each entity that is not resolved. */
   readonly fault: Fault;
   /** How many more entities may carry an error of their own. This bounds the size of the answer. */
@@ -86,8 +95,8 @@ function collectPairs(
   representations: Representations,
   max: number,
   readReference: ReadReference,
-): Map<string, OtaTaskRequest> | undefined {
-  const pairs = new Map<string, OtaTaskRequest>();
+): Pairs | undefined {
+  const pairs = new Map<string, Pair>();
   for (const [i, { tasks }] of entities.entries()) {
     if (tasks.length === 0) continue;
     for (const representation of representations[i] ?? []) {
@@ -95,9 +104,9 @@ function collectPairs(
       if (reference === undefined || reference.productId === null) continue;
       const { id: deviceId, productId } = reference;
       for (const { type, withAddress } of tasks) {
-        const request = { deviceId, productId, type, withAddress };
-        const pair = pairId(request);
-        if (withAddress || !pairs.has(pair)) pairs.set(pair, request);
+        const pair = { deviceId, productId, type, withAddress, outcome: undefined };
+        const id = pairId(pair);
+        if (withAddress || !pairs.has(id)) pairs.set(id, pair);
       }
       if (pairs.size > max) return undefined;
     }

@@ -1,11 +1,5 @@
-import {
-  downloadUrl,
-  isAbsent,
-  type OtaTask,
-  type OtaTaskAbsent,
-  type OtaTaskOutcome,
-  pairId,
-} from '../ota-task.ts';
+import { downloadUrl, isAbsent, type OtaTask, type OtaTaskAbsent, pairId } from '../ota-task.ts';
+import type { Pairs } from './admission.ts';
 import { type DeviceReference, referenceId } from './device-reference.ts';
 import { type Fault, faultOf } from './error-map.ts';
 import type { PlannedField } from './operation-plan.ts';
@@ -23,28 +17,31 @@ export interface WrittenEntity {
  */
 export function createEntityWriter(
   fields: readonly PlannedField[],
-  outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>,
+  pairs: Pairs,
   maxLength: number,
 ): (reference: DeviceReference) => WrittenEntity {
   const written = new Map<string, WrittenEntity>();
 
   function write({ id: deviceId, productId }: DeviceReference): WrittenEntity {
     const faults: { readonly field: PlannedField; readonly fault: Fault }[] = [];
-    const json = writeObject(fields, (field, length) => {
-      if (length > maxLength) return '';
+    let json = '';
+    for (const field of fields) {
+      if (json.length > maxLength) break;
+      json += (json === '' ? '{' : ',') + field.prefix;
       const { name, task } = field;
-      if (task === undefined) return name === 'id' ? `"${deviceId}"` : '"Device"';
-      const { type } = task;
-      const key = { deviceId, productId: productId ?? undefined, type };
-      const outcome = productId === null ? undefined : outcomes.get(pairId(key));
+      if (task === undefined) {
+        json += name === 'id' ? `"${deviceId}"` : '"Device"';
+        continue;
+      }
+      const key = { deviceId, productId: productId ?? undefined, type: task.type };
+      const outcome = productId === null ? undefined : pairs.get(pairId(key))?.outcome;
       const fault = faultOf(name, outcome, key);
       if (fault !== undefined) faults.push({ field, fault });
-      if (fault !== undefined || outcome === undefined || outcome instanceof Error) return 'null';
-      return isAbsent(outcome)
-        ? writeObject(task.ofAbsent, (each) => writeAbsence(outcome, each.name))
-        : writeObject(task.ofTask, (each) => writeTask(outcome, each.name));
-    });
-    return { json, faults };
+      if (fault !== undefined || outcome === undefined || outcome instanceof Error) json += 'null';
+      else if (isAbsent(outcome)) json += writeObject(task.ofAbsent, outcome, writeAbsence);
+      else json += writeObject(task.ofTask, outcome, writeTask);
+    }
+    return { json: json === '' ? '{}' : `${json}}`, faults };
   }
 
   return (reference) => {
@@ -55,19 +52,21 @@ export function createEntityWriter(
   };
 }
 
-function writeObject<Field extends { readonly prefix: string }>(
-  fields: readonly Field[],
-  write: (field: Field, length: number) => string,
+function writeObject<Outcome>(
+  fields: readonly { readonly prefix: string; readonly name: string }[],
+  outcome: Outcome,
+  write: (outcome: Outcome, field: string) => string,
 ): string {
-  let json = '{';
-  for (const field of fields)
-    json += (json === '{' ? field.prefix : `,${field.prefix}`) + write(field, json.length);
-  return `${json}}`;
+  let json = '';
+  for (const { prefix, name } of fields) json += (json === '' ? '{' : ',') + prefix + write(outcome, name);
+  return json === '' ? '{}' : `${json}}`;
 }
 
 function writeTask(task: OtaTask, field: string): string {
   if (field === '__typename') return '"OtaTask"';
-  return JSON.stringify(field === 'downloadUrl' ? downloadUrl(task) : task[field as keyof OtaTask]);
+  const value = field === 'downloadUrl' ? downloadUrl(task) : task[field as keyof OtaTask];
+  // `JSON.stringify` gives the same for an integer, at five times the cost.
+  return typeof value === 'number' ? `${value}` : JSON.stringify(value);
 }
 
 function writeAbsence(absent: OtaTaskAbsent, field: string): string {

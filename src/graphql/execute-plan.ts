@@ -1,11 +1,11 @@
-import type { OtaTaskOutcome } from '../ota-task.ts';
-import type { Representations } from './admission.ts';
+import type { Pairs, Representations } from './admission.ts';
 import { type AnswerWriter, createAnswerWriter, type WrittenAnswer } from './answer-writer.ts';
 import type { GraphQLContext } from './context.ts';
 import { createEntityWriter } from './entity-writer.ts';
 import { type Fault, OPERATION_TOO_LARGE, type ReportUnforeseen } from './error-map.ts';
 import { beginFieldSpans } from './field-spans.ts';
 import type { OperationLimits } from './limits.ts';
+import type { OtaTaskLoader } from './loader.ts';
 import type { OperationPlan, PlannedEntities } from './operation-plan.ts';
 
 /**
@@ -20,14 +20,15 @@ export async function executePlan(
   report: ReportUnforeseen,
 ): Promise<WrittenAnswer> {
   const { admission, scope, readReference } = context;
-  if (admission.pairs === undefined) return writeNulls(plan, representations, limits, admission.fault);
+  const { pairs } = admission;
+  if (pairs === undefined) return writeNulls(plan, representations, limits, admission.fault);
   const endFieldSpans = scope.trace && beginFieldSpans(plan, representations, context, scope.trace);
-  const outcomes = await loadOutcomes(context);
-  endFieldSpans?.(outcomes);
+  await loadOutcomes(pairs, context.loader);
+  endFieldSpans?.();
 
   const answer = createAnswerWriter(limits.answerBytes);
   forEachRoot(plan, representations, answer, ({ key, location, fields }, ofRoot) => {
-    const writeEntity = createEntityWriter(fields, outcomes, limits.answerBytes);
+    const writeEntity = createEntityWriter(fields, pairs, limits.answerBytes);
     const path = JSON.stringify(key);
     ofRoot.forEach((representation, index) => {
       if (answer.length() > limits.answerBytes) return;
@@ -88,13 +89,8 @@ function forEachRoot(
   }
 }
 
-async function loadOutcomes({
-  admission: { pairs = new Map() },
-  loader,
-}: GraphQLContext): Promise<ReadonlyMap<string, OtaTaskOutcome | Error>> {
-  const outcomes = new Map<string, OtaTaskOutcome | Error>();
-  const loaded = await loader.loadMany([...pairs.values()]);
+async function loadOutcomes(pairs: Pairs, loader: OtaTaskLoader): Promise<void> {
+  const outcomes = await loader.loadMany([...pairs.values()]);
   let i = 0;
-  for (const pair of pairs.keys()) outcomes.set(pair, loaded[i++] as OtaTaskOutcome | Error);
-  return outcomes;
+  for (const pair of pairs.values()) pair.outcome = outcomes[i++];
 }

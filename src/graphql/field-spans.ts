@@ -1,4 +1,4 @@
-import { type OtaTaskOutcome, pairId } from '../ota-task.ts';
+import { pairId } from '../ota-task.ts';
 import type { RequestTrace } from '../request-scope.ts';
 import type { Representations } from './admission.ts';
 import type { GraphQLContext } from './context.ts';
@@ -8,15 +8,15 @@ import type { OperationPlan } from './operation-plan.ts';
 /**
  * Begins a span for each task field of each device, as the resolvers do when graphql-js executes the operation.
  *
- * @returns Ends all of them, each with the outcome of its field.
+ * @returns Ends all of them, once the pairs are loaded.
  */
 export function beginFieldSpans(
   { entities }: OperationPlan,
   representations: Representations,
-  { readReference }: GraphQLContext,
+  { readReference, admission: { pairs } }: GraphQLContext,
   trace: RequestTrace,
-): (outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>) => void {
-  const ends: ((outcomes: ReadonlyMap<string, OtaTaskOutcome | Error>) => void)[] = [];
+): () => void {
+  const ends: (() => void)[] = [];
   entities.forEach(({ fields }, i) => {
     for (const representation of representations[i] ?? []) {
       const reference = readReference(representation);
@@ -26,11 +26,12 @@ export function beginFieldSpans(
         if (task === undefined) continue;
         const key = { deviceId, productId, type: task.type };
         const end = trace.field(name, key);
-        ends.push((outcomes) => end(faultOf(name, outcomes.get(pairId(key)), key)?.extensions.code));
+        const pair = pairs?.get(pairId(key));
+        ends.push(() => end(faultOf(name, pair?.outcome, key)?.extensions.code));
       }
     }
   });
-  return (outcomes) => {
-    for (const end of ends) end(outcomes);
+  return () => {
+    for (const end of ends) end();
   };
 }

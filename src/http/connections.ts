@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
 import { logFieldsOf } from '../observability/request-id.ts';
@@ -15,12 +15,6 @@ import { logFieldsOf } from '../observability/request-id.ts';
 const MAX_CONNECTIONS = 4096;
 /** Unread bytes of all answers together. */
 const MAX_UNREAD_BYTES = 48 * 1024 * 1024;
-/**
- * In characters. Longer answers are written in pieces, because Node would hold the whole answer until its last byte is
- * written.
- */
-const LONG_ANSWER = 1024 * 1024;
-const PIECE_BYTES = 128 * 1024;
 
 export interface ConnectionOptions {
   /** Milliseconds that a client may take to read an answer, from its start. */
@@ -89,16 +83,9 @@ export function boundConnections(
       done(null, payload);
       return;
     }
-    // A buffer is an explorer's page, which all readers share, so it does not count.
-    const answer = beginAnswer(request, typeof payload === 'string' ? payload.length : 0);
+    const answer = beginAnswer(request, bytesOf(payload, reply));
     reply.raw.once('close', () => endAnswer(socket));
-    if (typeof payload === 'string' && payload.length > LONG_ANSWER) {
-      const bytes = Buffer.from(payload);
-      void reply.header('content-length', bytes.length);
-      done(null, Readable.from(piecesOf(bytes, socket, answer)));
-    } else {
-      done(null, payload);
-    }
+    done(null, payload instanceof Readable ? Readable.from(inTurn(payload, socket, answer)) : payload);
   });
 
   // Node considers a connection idle once its answer has ended, even if most of the answer is still unread.
@@ -140,13 +127,14 @@ export function boundConnections(
   }
 
   /**
-   * Yields an answer in pieces. A client gets the next piece when it has read the previous one, which moves it to the
-   * end of `unread`.
+   * Passes on an answer that comes in pieces. A client gets the next piece when it has read the previous one, which
+   * moves it to the end of `unread`.
    */
-  function* piecesOf(bytes: Buffer, socket: Socket, answer: Unread): Generator<Buffer> {
-    for (let from = 0; from < bytes.length && unread.delete(socket); from += PIECE_BYTES) {
+  async function* inTurn(pieces: Readable, socket: Socket, answer: Unread): AsyncGenerator {
+    for await (const piece of pieces) {
+      if (!unread.delete(socket)) return;
       unread.set(socket, answer);
-      yield bytes.subarray(from, from + PIECE_BYTES);
+      yield piece;
     }
   }
 
@@ -189,4 +177,11 @@ export function boundConnections(
     requestArrived: (socket) => void waiting.delete(socket),
     canAnswer: (socket) => !unread.has(socket) && (answeredEarly.get(socket)?.complete ?? true),
   };
+}
+
+/** The memory that an answer takes until it is read. */
+function bytesOf(payload: unknown, reply: FastifyReply): number {
+  if (typeof payload === 'string') return payload.length;
+  // A buffer is an explorer's page, which all readers share.
+  return payload instanceof Readable ? Number(reply.getHeader('content-length')) : 0;
 }

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
@@ -30,7 +32,11 @@ export function createGraphQLHandler(
     });
     onAnswer(answer);
     if (answer.cacheControl !== undefined) void reply.header('cache-control', answer.cacheControl);
-    return reply.code(answer.status).header('content-type', mediaType).send(answer.json);
+    const { status, json } = answer;
+    void reply.code(status).header('content-type', mediaType);
+    if (typeof json === 'string') return reply.send(json);
+    const bytes = json.reduce((total, piece) => total + piece.length, 0);
+    return reply.header('content-length', bytes).send(Readable.from(json));
   };
 }
 

@@ -36,52 +36,51 @@ export interface OneNetClientOptions {
 
 type Result = OtaTaskOutcome | Error;
 
-/** Makes one tasking call for each pair, all of them at once as far as the limits allow. */
-export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
-  return (calls, onOutcome) => {
-    for (const call of calls) {
-      options.retryBudget.countCall();
-      makeCall(call, options, (result) => onOutcome(call, result));
-    }
-  };
+/** A call and its progress. */
+interface Job {
+  readonly call: OtaTaskCall;
+  readonly onResult: (result: Result) => void;
+  attempt: number;
+  /** The result of the first of two attempts: it says more than that there was no second. */
+  told: Result | undefined;
 }
 
 /**
- * Makes one call and, if that may help, a second attempt. It uses callbacks because promises were a quarter of its
- * cost.
+ * Makes one tasking call for each pair, all of them at once as far as the limits allow, and where it may help a second
+ * attempt. It uses callbacks, because promises were a quarter of a call's cost, and functions that all calls share.
  */
-function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (result: Result) => void): void {
+export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
   const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
-  let attempt = 1;
-  /** What the first of two attempts was told: it says more than that there was no second. */
-  let told: Result | undefined;
-  queue();
 
-  function queue(): void {
+  function queue(job: Job): void {
+    const { call } = job;
     call.isQueued = true;
-    const cancel = bulkhead.acquire({ caller: call.scope, isRetry: attempt > 1, start, evict });
+    const cancel = bulkhead.acquire({
+      caller: call.scope,
+      isRetry: job.attempt > 1,
+      start: () => start(job),
+      evict: () => giveUp(job, new OneNetError('queue-full')),
+    });
     if (cancel !== undefined) call.cancel = cancel;
   }
 
-  function evict(): void {
-    giveUp(new OneNetError('queue-full'));
-  }
-
-  function start(): boolean {
-    // Of a request that is over, the calls that wait go no further.
+  function start(job: Job): boolean {
+    const { call } = job;
+    // Queued calls of a request that is over go no further.
     if (!call.isAwaited || !circuit.admits(call)) {
-      giveUp(new OneNetError('circuit-open'));
+      giveUp(job, new OneNetError('circuit-open'));
       bulkhead.release();
       return true;
     }
     if (takeTurn?.(Math.max(1, bulkhead.queued), bulkhead.resume) === false) return false;
     call.isQueued = false;
     call.cancel = undefined;
-    send();
+    send(job);
     return true;
   }
 
-  function send(): void {
+  function send(job: Job): void {
+    const { call, attempt } = job;
     const permit = circuit.enter(call);
     const isProbe = circuit.status !== 'closed';
     const startedMs = now();
@@ -98,7 +97,7 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       observer.attempt(label, errno, durationMs);
       endSpan?.({ result: label, errno, status: 'status' in response ? response.status : undefined });
       circuit.leave(permit, call, verdictOn(result));
-      retryOrEnd(result);
+      retryOrEnd(job, result);
     };
     try {
       const request = {
@@ -126,8 +125,9 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
     return isTimeout && isShort ? new OneNetError('cut-short') : error;
   }
 
-  function retryOrEnd(result: Result): void {
-    const delayMs = attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
+  function retryOrEnd(job: Job, result: Result): void {
+    const { call } = job;
+    const delayMs = job.attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
     if (
       delayMs === undefined ||
       !call.isAwaited ||
@@ -135,42 +135,50 @@ function makeCall(call: OtaTaskCall, options: OneNetClientOptions, onResult: (re
       circuit.status !== 'closed' ||
       !retryBudget.take()
     ) {
-      conclude(result);
+      conclude(job, result);
       return;
     }
     const timer = setTimeout(() => {
       // The circuit may have opened in the meantime. This call's own result says more than "circuit open", so report
       // that.
       if (circuit.status !== 'closed') {
-        conclude(result);
+        conclude(job, result);
         return;
       }
-      attempt++;
-      told = result;
+      job.attempt++;
+      job.told = result;
       observer.retry();
-      queue();
+      queue(job);
     }, delayMs);
     call.cancel = () => clearTimeout(timer);
   }
 
   /** Ends a call that was sent. */
-  function conclude(result: Result): void {
-    end(result);
+  function conclude(job: Job, result: Result): void {
+    end(job, result);
     if (result instanceof OneNetError && result.consequences.logged) {
+      const { call, attempt } = job;
       observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
     }
   }
 
-  /** The end of a call, or of its second attempt, that was not made. */
-  function giveUp(error: OneNetError): void {
-    if (told === undefined) end(error);
-    else conclude(told);
+  /** Ends a call, or its second attempt, that was not sent. */
+  function giveUp(job: Job, error: OneNetError): void {
+    if (job.told === undefined) end(job, error);
+    else conclude(job, job.told);
   }
 
-  function end(result: Result): void {
+  function end({ call, onResult }: Job, result: Result): void {
     call.cancel = undefined;
     onResult(result);
   }
+
+  return (calls, onOutcome) => {
+    for (const call of calls) {
+      retryBudget.countCall();
+      queue({ call, onResult: (result) => onOutcome(call, result), attempt: 1, told: undefined });
+    }
+  };
 }
 
 /** Milliseconds before the second attempt; undefined if the result must not be retried or a retry would not help. */
