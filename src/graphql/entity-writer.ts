@@ -24,24 +24,28 @@ export function createEntityWriter(
 
   function write({ id: deviceId, productId }: DeviceReference): WrittenEntity {
     const faults: { readonly field: PlannedField; readonly fault: Fault }[] = [];
-    let json = '';
+    // Joined at last, because a string that is appended to keeps all its parts as objects of their own: four fifths of
+    // the bytes that survived a scavenge at 1000 devices.
+    const parts: string[] = [];
+    let length = 0;
     for (const field of fields) {
-      if (json.length > maxLength) break;
-      json += (json === '' ? '{' : ',') + field.prefix;
+      if (length > maxLength) break;
+      parts.push(parts.length === 0 ? '{' : ',', field.prefix);
       const { name, task } = field;
       if (task === undefined) {
-        json += name === 'id' ? `"${deviceId}"` : '"Device"';
+        parts.push(name === 'id' ? `"${deviceId}"` : '"Device"');
         continue;
       }
       const key = { deviceId, productId: productId ?? undefined, type: task.type };
       const outcome = productId === null ? undefined : pairs.get(pairId(key))?.outcome;
       const fault = faultOf(name, outcome, key);
       if (fault !== undefined) faults.push({ field, fault });
-      if (fault !== undefined || outcome === undefined || outcome instanceof Error) json += 'null';
-      else if (isAbsent(outcome)) json += writeObject(task.ofAbsent, outcome, writeAbsence);
-      else json += writeObject(task.ofTask, outcome, writeTask);
+      if (fault !== undefined || outcome === undefined || outcome instanceof Error) parts.push('null');
+      else if (isAbsent(outcome)) length += writeObject(parts, task.ofAbsent, outcome, writeAbsence);
+      else length += writeObject(parts, task.ofTask, outcome, writeTask);
     }
-    return { json: json === '' ? '{}' : `${json}}`, faults };
+    parts.push(parts.length === 0 ? '{}' : '}');
+    return { json: parts.join(''), faults };
   }
 
   return (reference) => {
@@ -52,14 +56,23 @@ export function createEntityWriter(
   };
 }
 
+/** @returns How long the fields are together. */
 function writeObject<Outcome>(
+  parts: string[],
   fields: readonly { readonly prefix: string; readonly name: string }[],
   outcome: Outcome,
   write: (outcome: Outcome, field: string) => string,
-): string {
-  let json = '';
-  for (const { prefix, name } of fields) json += (json === '' ? '{' : ',') + prefix + write(outcome, name);
-  return json === '' ? '{}' : `${json}}`;
+): number {
+  let length = 0;
+  let separator = '{';
+  for (const { prefix, name } of fields) {
+    const value = write(outcome, name);
+    length += prefix.length + value.length;
+    parts.push(separator, prefix, value);
+    separator = ',';
+  }
+  parts.push(separator === '{' ? '{}' : '}');
+  return length;
 }
 
 function writeTask(task: OtaTask, field: string): string {

@@ -121,16 +121,17 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
     if (isStarting) return;
     isStarting = true;
     try {
-      for (const [caller, queue] of queues) {
-        if (inFlight >= maxConcurrent) break;
+      for (;;) {
+        const [queue] = queues.values();
+        if (queue === undefined || inFlight >= maxConcurrent) break;
         inFlight++;
         if (!firstOf(queue).start()) {
           inFlight--;
           break;
         }
         removeFirst(queue);
-        // A caller with more calls moves to the end of the Map, where this same loop reaches it again.
-        if (queues.delete(caller)) queues.set(caller, queue);
+        // A caller with more calls goes to the end of the Map, so that the others have their turn.
+        if (queues.size > 1 && queues.delete(queue.caller)) queues.set(queue.caller, queue);
       }
     } finally {
       isStarting = false;
