@@ -88,11 +88,16 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
   }
 
   function complete(written: WrittenAnswer, engine?: Engine, isPrivate = false): GraphQLAnswer {
-    const isFaultless = written.errorCounts.size === 0;
+    const { json, status, hasData, errorCounts } = written;
+    const isFaultless = errorCounts.size === 0;
+    // Not spread: that takes 1.5 µs of a request for one device.
     return {
-      ...written,
+      json,
+      status,
+      hasData,
+      errorCounts,
       engine,
-      kind: isFaultless ? 'ok' : written.hasData ? 'partial' : 'failed',
+      kind: isFaultless ? 'ok' : hasData ? 'partial' : 'failed',
       // Computed here rather than with `@cacheControl`, whose type would become part of every supergraph and whose
       // arguments cannot be configured.
       cacheControl:
