@@ -42,6 +42,9 @@ query OtaTasks($representations: [_Any!]!) {
 export const exampleWithoutVariables = `# What a router sends: one representation for each device.
 query OtaTasks {
   _entities(
-    representations: [{ __typename: "Device", id: "6523" }, { __typename: "Device", id: "586012425" }]
+    representations: [
+      { __typename: "Device", id: "6523" }
+      { __typename: "Device", id: "586012425" }
+    ]
   ) ${FIELDS}}
 `;
