@@ -1,5 +1,4 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
-import { arch, platform } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +8,7 @@ import type { Composer } from './composers.ts';
 import { SUPERGRAPH_COMPOSERS } from './composers.ts';
 import { freePort, type Program, startProgram } from './program.ts';
 
-interface Surroundings {
+export interface Surroundings {
   readonly subgraphs: readonly Subgraph[];
   /** What the gateway gives the service in `router-authorization`. */
   readonly secret: string;
@@ -23,14 +22,11 @@ export interface Gateway {
   readonly pathHasIndex: boolean;
   /** What it tells the client when a subgraph refuses it. */
   readonly refusalCode: string;
-  /** Why it cannot run here. */
-  readonly missing?: string | undefined;
   start(surroundings: Surroundings): Promise<Program>;
 }
 
 const MODULES = fileURLToPath(new URL('node_modules', import.meta.url));
 const HIVE_CONFIG = fileURLToPath(new URL('../routers/hive-gateway.config.ts', import.meta.url));
-const GRAFBASE = join(MODULES, '@grafbase/cli-x86_64-unknown-linux-musl/grafbase');
 
 const composers = Object.entries(SUPERGRAPH_COMPOSERS);
 
@@ -39,7 +35,6 @@ export const GATEWAYS: readonly Gateway[] = [
   ...composers.map(([name, compose]) => apolloGateway(name, compose)),
   ...composers.map(([name, compose]) => hiveGateway(name, compose)),
   ...composers.map(([name, compose]) => hiveGatewayWithRustPlanner(name, compose)),
-  grafbase(),
 ];
 
 function apolloGateway(composer: string, compose: Composer): Gateway {
@@ -93,41 +88,7 @@ async function startHiveGateway(
   );
 }
 
-/** Composes by itself. */
-function grafbase(): Gateway {
-  return {
-    name: 'Grafbase',
-    pathHasIndex: true,
-    refusalCode: 'SUBGRAPH_REQUEST_ERROR',
-    missing: existsSync(GRAFBASE) ? undefined : `Grafbase has no package for ${platform()} ${arch()}`,
-    async start({ subgraphs, secret, folder }) {
-      // Not every npm client restores the mode.
-      chmodSync(GRAFBASE, 0o755);
-      const config = join(folder, 'grafbase.toml');
-      writeFileSync(config, subgraphs.map((subgraph) => grafbaseSubgraph(subgraph, folder)).join('\n'));
-      return startProgram(
-        [GRAFBASE, '--home', folder, 'dev', '--config', config, '--port', await freePort()],
-        { ROUTER_SECRET: secret },
-        /(http:\S+)\/graphql/,
-      );
-    },
-  };
-}
-
-function grafbaseSubgraph({ name, sdl, url }: Subgraph, folder: string): string {
-  const file = join(folder, `${name}.graphql`);
-  writeFileSync(file, sdl);
-  return `
-    [subgraphs.${name}]
-    url = "${url}"
-    schema_path = "${file}"
-    ${name === 'onenet-ota-subgraph' ? GRAFBASE_OTA_SETTINGS : ''}`;
-}
-
-const GRAFBASE_OTA_SETTINGS = `timeout = "12s"
-    headers = [{ rule = "insert", name = "router-authorization", value = "{{ env.ROUTER_SECRET }}" }]`;
-
-function writeSupergraph(compose: Composer, { subgraphs, folder }: Surroundings): string {
+export function writeSupergraph(compose: Composer, { subgraphs, folder }: Surroundings): string {
   const file = join(folder, 'supergraph.graphql');
   writeFileSync(file, compose(subgraphs).sdl);
   return file;

@@ -10,7 +10,7 @@ export default defineConfig({
     },
   },
   test: {
-    include: ['*.test.ts'],
+    include: [process.env.ROUTERS ? 'routers/*.test.ts' : '*.test.ts'],
     // Two gateways at once are enough for a small machine.
     maxWorkers: 2,
     testTimeout: 30_000,
