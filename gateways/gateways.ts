@@ -20,8 +20,12 @@ export interface Gateway {
   readonly name: string;
   /** Whether errors say which element of a list they belong to. */
   readonly pathHasIndex: boolean;
-  /** What it tells the client when a subgraph refuses it. */
-  readonly refusalCode: string;
+  /** What it tells the client when a subgraph refuses it, each code once, sorted. */
+  readonly refusalCodes: readonly string[];
+  /** Whether it answers introspection, else the code of its refusal. */
+  readonly introspection: 'open' | 'INTROSPECTION_DISABLED';
+  /** `Cache-Control` of its answers with and without errors when the service says `max-age=5, private` and `no-store`. */
+  readonly cacheControl: { readonly data?: string; readonly errors?: string };
   start(surroundings: Surroundings): Promise<Program>;
 }
 
@@ -41,7 +45,9 @@ function apolloGateway(composer: string, compose: Composer): Gateway {
   return {
     name: `@apollo/gateway, ${composer}`,
     pathHasIndex: true,
-    refusalCode: 'UNAUTHENTICATED',
+    refusalCodes: ['UNAUTHENTICATED'],
+    introspection: 'open',
+    cacheControl: { data: 'no-store', errors: 'no-store' },
     start: (surroundings) =>
       startProgram(
         [process.execPath, '--import', 'tsx', 'apollo-gateway.ts', writeSupergraph(compose, surroundings)],
@@ -56,7 +62,9 @@ export function hiveGateway(composer: string, compose: Composer): Gateway {
   return {
     name: `Hive Gateway, ${composer}`,
     pathHasIndex: false,
-    refusalCode: 'UNAUTHENTICATED',
+    refusalCodes: ['UNAUTHENTICATED'],
+    introspection: 'open',
+    cacheControl: {},
     start: (surroundings) => startHiveGateway(compose, surroundings),
   };
 }
@@ -65,7 +73,9 @@ function hiveGatewayWithRustPlanner(composer: string, compose: Composer): Gatewa
   return {
     name: `Hive Gateway with the Rust query planner, ${composer}`,
     pathHasIndex: true,
-    refusalCode: 'UNAUTHENTICATED',
+    refusalCodes: ['UNAUTHENTICATED'],
+    introspection: 'open',
+    cacheControl: {},
     start: (surroundings) => startHiveGateway(compose, surroundings, '--hive-router-runtime'),
   };
 }

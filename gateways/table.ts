@@ -2,17 +2,24 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { buildClientSchema, buildSchema, getIntrospectionQuery, isObjectType } from 'graphql';
+import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { FAILURES as EVERY_FAILURE, oneOfEach } from '../test/failures.ts';
 import { post } from '../test/service.ts';
-import { type Company, MAX_DEVICE_TASKS, refusal, SECRET, startCompany } from './company.ts';
+import { type Company, MAX_DEVICE_TASKS, refusal, SECRET, startCompany, SUBGRAPHS } from './company.ts';
 import type { Gateway } from './gateways.ts';
 import type { Program } from './program.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gateways-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const newFolder = (): string => mkdtempSync(join(root, 'gateway-'));
+
+/** Types of the service that no other subgraph has. */
+const OWN_TYPES = Object.values(
+  buildSchema(SUBGRAPHS[1]?.sdl ?? '', { assumeValidSDL: true }).getTypeMap(),
+).filter(({ name }) => name.startsWith('Ota'));
 
 /** What OneNET does, and what the client is told. */
 const FAILURES = oneOfEach('code', EVERY_FAILURE);
@@ -23,7 +30,7 @@ export function holdToTheTable(gateways: readonly Gateway[]): void {
     let company: Company;
     let gateway: Program;
     beforeAll(async () => {
-      company = await startCompany();
+      company = await startCompany({ CACHE_MAX_AGE_SECONDS: '5' });
       gateway = await kind.start({ subgraphs: company.subgraphs, secret: SECRET, folder: newFolder() });
     });
     afterAll(async () => {
@@ -196,6 +203,28 @@ export function holdToTheTable(gateways: readonly Gateway[]): void {
       expect(calls()).toEqual([]);
     });
 
+    it('tells caches what the service says of its answers, or less', async () => {
+      company.own('a');
+      const cacheControl = async (): Promise<unknown> => {
+        const { headers, body } = await request(gateway.url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ query: '{ devices { otaTask(type: FOTA) { size } } }' }),
+        });
+        await body.dump();
+        return headers['cache-control'];
+      };
+      expect(await cacheControl()).toBe(kind.cacheControl.data);
+      company.fail({ a: refusal(26) });
+      expect(await cacheControl()).toBe(kind.cacheControl.errors);
+    });
+
+    it('shows explorers the descriptions, and nothing of the federation', async () => {
+      if (kind.introspection === 'open') return expectToBeExplorable(gateway.url);
+      const { body } = await post(gateway.url, '{ __schema { types { name } } }');
+      expect(codesOf(body)).toEqual([kind.introspection]);
+    });
+
     it('with the wrong secret gets no task, and tells neither a secret nor an address', async () => {
       const wrong = 'a-secret-that-is-not-the-one';
       const stranger = await kind.start({ subgraphs: company.subgraphs, secret: wrong, folder: newFolder() });
@@ -206,13 +235,31 @@ export function holdToTheTable(gateways: readonly Gateway[]): void {
         { name: 'Device a', otaTask: null },
         { name: 'Device b', otaTask: null },
       ]);
-      expect(codesOf(body)).toEqual([kind.refusalCode]);
+      expect(codesOf(body)).toEqual(kind.refusalCodes);
       for (const secret of [SECRET, wrong, ...company.subgraphs.map(({ url }) => new URL(url).host)]) {
         expect(text).not.toContain(secret);
       }
       expect(calls()).toEqual([]);
     });
   });
+}
+
+/** What an explorer asks first. */
+export async function expectToBeExplorable(url: string): Promise<void> {
+  const { body } = await post(url, getIntrospectionQuery());
+  const schema = buildClientSchema(body.data);
+  const names = Object.keys(schema.getTypeMap()).filter((name) => !name.startsWith('__'));
+  expect(names.filter((name) => /^_|^join__|^link__|^federation/.test(name))).toEqual([]);
+  expect(Object.keys(schema.getQueryType()?.getFields() ?? {}).sort()).toEqual(['device', 'devices']);
+  for (const type of OWN_TYPES) {
+    const told = schema.getType(type.name);
+    expect(told?.description).toBe(type.description);
+    if (!isObjectType(type) || !isObjectType(told)) continue;
+    for (const { name, description } of Object.values(type.getFields())) {
+      // One of them indents what follows the first line.
+      expect(told.getFields()[name]?.description?.replaceAll(/\n +/g, '\n')).toBe(description);
+    }
+  }
 }
 
 interface GatewayError {
@@ -222,5 +269,5 @@ interface GatewayError {
 
 /** Each code once. */
 function codesOf(body: { readonly errors: readonly GatewayError[] }): string[] {
-  return [...new Set(body.errors.map(({ extensions }) => extensions.code))];
+  return [...new Set(body.errors.map(({ extensions }) => extensions.code))].sort();
 }

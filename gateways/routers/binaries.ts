@@ -3,24 +3,21 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import process from 'node:process';
 
-/** A router that is no npm package; somebody has to build or download it. */
+/** A router that is a program of its own, in no npm package. */
 export interface Binary {
-  readonly name: string;
-  /** Names the file, whatever it is called. */
+  /** The environment variable that holds its path. */
   readonly variable: string;
   /** What it is called on the PATH and in the cache directory. */
   readonly file: string;
 }
 
-/** Where `build-routers.sh` puts them. */
+/** Where `build-routers.sh` puts what it builds. */
 const CACHE = join(
   process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
-  'onenet-ota-subgraph',
-  'routers',
-  'bin',
+  'onenet-ota-subgraph/routers/bin',
 );
 
-/** Finds the program: where its variable says, on the PATH, in the cache directory; undefined where it is nowhere. */
+/** Finds the program: where its variable says, else on the PATH, else in the cache directory; undefined if nowhere. */
 export function findBinary({ variable, file }: Binary): string | undefined {
   const named = process.env[variable];
   if (named !== undefined) return named;
