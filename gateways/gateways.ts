@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly secret: string;
   /** An empty folder for its files. */
   readonly folder: string;
+  /** Environment variables beside those that it needs to run here. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Gateway {
@@ -52,7 +54,7 @@ function apolloGateway(composer: string, compose: Composer): Gateway {
       startProgram(
         [process.execPath, '--import', 'tsx', 'apollo-gateway.ts', writeSupergraph(compose, surroundings)],
         // It would ask the cloud where it runs.
-        { APOLLO_TELEMETRY_DISABLED: 'true', ROUTER_SECRET: surroundings.secret },
+        { APOLLO_TELEMETRY_DISABLED: 'true', ROUTER_SECRET: surroundings.secret, ...surroundings.environment },
         /Listening on (http:\S+)/,
       ),
   };
@@ -93,7 +95,7 @@ async function startHiveGateway(
       writeSupergraph(compose, surroundings),
     ],
     // The configuration is not in this package.
-    { NODE_PATH: MODULES, ROUTER_SECRET: surroundings.secret },
+    { NODE_PATH: MODULES, ROUTER_SECRET: surroundings.secret, ...surroundings.environment },
     /Listening on (http:\S+)/,
   );
 }

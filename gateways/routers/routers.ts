@@ -13,8 +13,6 @@ import { type Binary, findBinary } from './binaries.ts';
 export interface RouterSurroundings extends Surroundings {
   /** Changes the text of the router's file; by default the router is started with the file in `routers/` as it is. */
   readonly configure?: (file: string) => string;
-  /** Beside what it needs to run here. */
-  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Router extends Gateway {
