@@ -37,9 +37,7 @@ export interface Company {
 }
 
 /** @param environment of the service, beside what it needs to run here. */
-export async function startCompany(
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Company> {
+export async function startCompany(environment: Readonly<Record<string, string>> = {}): Promise<Company> {
   const fleet = createUniformFleet({ seed: 'gateways' });
   const devices: Device[] = [];
   const faults = new Map<string, Fault>();

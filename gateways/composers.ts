@@ -65,16 +65,14 @@ export function composeExecutionConfig(subgraphs: readonly Subgraph[]): string {
   return buildRouterConfig({
     fieldConfigurations,
     federatedSDL: printSchemaWithDirectives(federatedGraphSchema),
-    federatedClientSDL: shouldIncludeClientSchema ? printSchemaWithDirectives(federatedGraphClientSchema) : '',
+    federatedClientSDL: shouldIncludeClientSchema
+      ? printSchemaWithDirectives(federatedGraphClientSchema)
+      : '',
     routerCompatibilityVersion: '1',
     schemaVersionId: 'tests',
-    subgraphs: subgraphs.map(({ name, sdl, url }, index) => {
-      const { schema, configurationDataByTypeName, costs } =
-        result.subgraphConfigBySubgraphName.get(name) ?? {};
-      return {
-        ...{ kind: SubgraphKind.Standard, id: String(index), name, sdl, url, subscriptionUrl: '' },
-        ...{ schema, configurationDataByTypeName, costs },
-      };
-    }),
+    subgraphs: subgraphs.map(({ name, sdl, url }, index) => ({
+      ...{ kind: SubgraphKind.Standard, id: String(index), name, sdl, url, subscriptionUrl: '' },
+      ...result.subgraphConfigBySubgraphName.get(name),
+    })),
   }).toJsonString();
 }

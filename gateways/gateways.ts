@@ -54,7 +54,11 @@ function apolloGateway(composer: string, compose: Composer): Gateway {
       startProgram(
         [process.execPath, '--import', 'tsx', 'apollo-gateway.ts', writeSupergraph(compose, surroundings)],
         // It would ask the cloud where it runs.
-        { APOLLO_TELEMETRY_DISABLED: 'true', ROUTER_SECRET: surroundings.secret, ...surroundings.environment },
+        {
+          APOLLO_TELEMETRY_DISABLED: 'true',
+          ROUTER_SECRET: surroundings.secret,
+          ...surroundings.environment,
+        },
         /Listening on (http:\S+)/,
       ),
   };

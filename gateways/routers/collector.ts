@@ -37,7 +37,10 @@ interface RawSpan extends Record<'traceId' | 'spanId' | 'parentSpanId', Buffer> 
 interface RawTraces {
   readonly resourceSpans: readonly {
     readonly resource: {
-      readonly attributes: readonly { readonly key: string; readonly value: { readonly stringValue: string } }[];
+      readonly attributes: readonly {
+        readonly key: string;
+        readonly value: { readonly stringValue: string };
+      }[];
     };
     readonly scopeSpans: readonly { readonly spans: readonly RawSpan[] }[];
   }[];

@@ -30,7 +30,12 @@ async function startChain(
   const company = await startCompany(environment);
   const front = await startFront(company);
   const folder = mkdtempSync(join(root, 'router-'));
-  const router = await start({ subgraphs: front.subgraphs, secret: SECRET, folder, ...(configure && { configure }) });
+  const router = await start({
+    subgraphs: front.subgraphs,
+    secret: SECRET,
+    folder,
+    ...(configure && { configure }),
+  });
   return {
     ...{ company, front, router },
     async stop() {

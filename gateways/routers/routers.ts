@@ -37,12 +37,17 @@ const ALL: readonly Router[] = [
 /** Those whose program is here. */
 export const ROUTERS = ALL.filter(({ binary }) => findBinary(binary) !== undefined);
 /** Each program once. */
-export const EACH_ROUTER = ROUTERS.filter(
-  ({ kind }, index) => ROUTERS.findIndex((router) => router.kind === kind) === index,
+export const EACH_ROUTER = onceEach(ROUTERS);
+/** Those that are left out, and why. */
+export const MISSING = onceEach(ALL.filter((router) => !ROUTERS.includes(router))).map(
+  ({ kind, binary: { file, variable } }) => ({
+    kind,
+    reason: `no ${file} on the PATH or in the cache directory, and ${variable} is not set`,
+  }),
 );
 
-for (const { name, binary } of ALL.filter((router) => !ROUTERS.includes(router))) {
-  console.warn(`Left out: ${name}, as there is no ${binary.file} and ${binary.variable} is not set.`);
+function onceEach(routers: readonly Router[]): Router[] {
+  return [...new Map(routers.map((router) => [router.kind, router] as const).reverse()).values()].reverse();
 }
 
 function cosmoRouter(): Router {
@@ -83,7 +88,7 @@ function apolloRouter(composer: string, compose: Composer): Router {
     pathHasIndex: true,
     refusalCodes: ['SUBREQUEST_HTTP_ERROR', 'UNAUTHENTICATED'],
     introspection: 'INTROSPECTION_DISABLED',
-    cacheControl: { data: 'no-store', errors: 'no-store' },
+    cacheControl: {},
     start: async (surroundings) =>
       startProgram(
         [

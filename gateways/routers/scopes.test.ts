@@ -46,14 +46,19 @@ async function startIssuer() {
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [key] }));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`, close: () => server.close() };
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`,
+    close: () => server.close(),
+  };
 }
 
 function bearer(...scopes: readonly string[]): { authorization: string } {
   const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
   const exp = Math.trunc(Date.now() / 1000) + 600;
   const signed = `${encode({ alg: 'RS256', typ: 'JWT', kid: 'test' })}.${encode({ sub: 'somebody', exp, scope: scopes.join(' ') })}`;
-  return { authorization: `Bearer ${signed}.${sign('sha256', Buffer.from(signed), privateKey).toString('base64url')}` };
+  return {
+    authorization: `Bearer ${signed}.${sign('sha256', Buffer.from(signed), privateKey).toString('base64url')}`,
+  };
 }
 
 const CLIENTS: readonly [string, Readonly<Record<string, string>>][] = [
@@ -127,7 +132,11 @@ describe.each(EACH_ROUTER.filter(({ kind }) => kind !== 'apollo'))('$name', (kin
 
     it('null for the address', async () => {
       const task = { size, ipPort: null, downloadUrl: null };
-      expect(await ask(ADDRESS, headers)).toEqual({ task, codes: refused, calls: [isAskedFor ? 'true' : null] });
+      expect(await ask(ADDRESS, headers)).toEqual({
+        task,
+        codes: refused,
+        calls: [isAskedFor ? 'true' : null],
+      });
     });
 
     it('no task together with the token, which cannot be null', async () => {
@@ -141,6 +150,8 @@ describe.each(EACH_ROUTER.filter(({ kind }) => kind !== 'apollo'))('$name', (kin
 
 describe.each(EACH_ROUTER.filter(({ kind }) => kind === 'apollo'))('$name without a licence', (kind) => {
   it('does not start with scopes', async () => {
-    await expect(start(kind, company, folder, issuer.url)).rejects.toThrow(/license violation.*requiresScopes/);
+    await expect(start(kind, company, folder, issuer.url)).rejects.toThrow(
+      /license violation.*requiresScopes/,
+    );
   });
 });

@@ -69,18 +69,16 @@ it.each(EACH_ROUTER)("the client's trace goes through $name and the service to O
   const { body } = await post(url, '{ devices { otaTask(type: FOTA) { size } } }', {}, { traceparent });
   expect(body.errors).toBeUndefined();
 
-  const find = (where: Partial<Span>) =>
-    collector.spans.find((span) => isMatch({ traceId: TRACE_ID, ...where }, span));
-  const call = () => find({ service: 'onenet-ota', name: 'GET /ota/south/tasking' });
-  await until(() => call() !== undefined);
-  const field = find({ service: 'onenet-ota', spanId: call()?.parentSpanId });
-  const request = find({ service: 'onenet-ota', spanId: field?.parentSpanId });
-  expect(request?.name).toBe('POST /graphql');
-  const fetch = () => find({ spanId: request?.parentSpanId });
-  await until(() => fetch() !== undefined);
-  expect(fetch()?.service).not.toBe('onenet-ota');
+  const spans = () => collector.spans.filter(({ traceId }) => traceId === TRACE_ID);
+  const parentOf = (child: Span | undefined) => spans().find(({ spanId }) => spanId === child?.parentSpanId);
+  const call = () => spans().find(({ name }) => name === 'GET /ota/south/tasking');
+  const fieldOf = () => parentOf(call());
+  const request = () => parentOf(fieldOf());
+  await until(() => parentOf(request()) !== undefined);
+  expect([call(), fieldOf(), request()].map((span) => [span?.service, span?.name])).toEqual([
+    ['onenet-ota', 'GET /ota/south/tasking'],
+    ['onenet-ota', 'Device.otaTask'],
+    ['onenet-ota', 'POST /graphql'],
+  ]);
+  expect(parentOf(request())?.service).not.toBe('onenet-ota');
 });
-
-function isMatch(where: Partial<Span>, span: Span): boolean {
-  return Object.entries(where).every(([key, value]) => span[key as keyof Span] === value);
-}
