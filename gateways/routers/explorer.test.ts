@@ -6,7 +6,10 @@ import { expect, it, onTestFinished } from 'vitest';
 
 import { SECRET, SUBGRAPHS } from '../company.ts';
 import { expectToBeExplorable } from '../table.ts';
+import { reportMissing } from './missing.ts';
 import { EACH_ROUTER } from './routers.ts';
+
+reportMissing();
 
 it.each(EACH_ROUTER.filter(({ introspection }) => introspection !== 'open'))(
   '$name shows explorers the descriptions once introspection is on',

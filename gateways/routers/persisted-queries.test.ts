@@ -9,7 +9,10 @@ import { SECRET, startCompany } from '../company.ts';
 import { startFront } from '../front.ts';
 import { GATEWAYS } from '../gateways.ts';
 import type { Program } from '../program.ts';
+import { reportMissing } from './missing.ts';
 import { EACH_ROUTER, type RouterSurroundings } from './routers.ts';
+
+reportMissing();
 
 /** Asks three times, through a gateway that sends the service hashes in place of queries. */
 async function askThrice(start: (told: RouterSurroundings) => Promise<Program>) {

@@ -10,7 +10,10 @@ import { until } from '../../test/until.ts';
 import { type Company, SECRET, startCompany } from '../company.ts';
 import { type Front, startFront } from '../front.ts';
 import type { Program } from '../program.ts';
+import { reportMissing } from './missing.ts';
 import { EACH_ROUTER, type Router, type RouterSurroundings } from './routers.ts';
+
+reportMissing();
 
 const root = mkdtempSync(join(tmpdir(), 'routers-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

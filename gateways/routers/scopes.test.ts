@@ -12,7 +12,10 @@ import { schemaText } from '../../src/graphql/schema.ts';
 import { post } from '../../test/service.ts';
 import { type Company, SECRET, startCompany } from '../company.ts';
 import type { Program } from '../program.ts';
+import { reportMissing } from './missing.ts';
 import { EACH_ROUTER, type Router } from './routers.ts';
+
+reportMissing();
 
 const SCOPES = ['ota:read', 'ota:secrets'];
 const SIZE = '{ devices { name otaTask(type: FOTA) { size } } }';

@@ -8,7 +8,10 @@ import { post } from '../../test/service.ts';
 import { until } from '../../test/until.ts';
 import { SECRET, startCompany } from '../company.ts';
 import { type Span, startCollector } from './collector.ts';
+import { reportMissing } from './missing.ts';
 import { EACH_ROUTER, type Router } from './routers.ts';
+
+reportMissing();
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 
