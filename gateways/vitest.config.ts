@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-function project(name: string, include: string): TestProjectInlineConfiguration {
+function project(name: string, include: string, retry = 0): TestProjectInlineConfiguration {
   return {
     // The configuration for Hive Gateway is not in this package.
     resolve: {
@@ -12,7 +12,7 @@ function project(name: string, include: string): TestProjectInlineConfiguration 
         ),
       },
     },
-    test: { name, include: [include], testTimeout: 30_000, hookTimeout: 60_000 },
+    test: { name, include: [include], testTimeout: 30_000, hookTimeout: 60_000, retry },
   };
 }
 
@@ -20,6 +20,7 @@ export default defineConfig({
   test: {
     // Two gateways at once are enough for a small machine.
     maxWorkers: 2,
-    projects: [project('gateways', '*.test.ts'), project('routers', 'routers/*.test.ts')],
+    // Once more, as the service sheds requests where the machine is busy.
+    projects: [project('gateways', '*.test.ts'), project('routers', 'routers/*.test.ts', 1)],
   },
 });

@@ -81,7 +81,7 @@ async function attemptsOf({ subgraphs }: Company): Promise<number> {
     .reduce((sum, { value }) => sum + value, 0);
 }
 
-/** Until the request ends that this returns a stop for, the service refuses all requests larger than 1 KiB with 503. */
+/** From now on the service refuses all requests larger than 1 KiB with 503, until what this returns is called. */
 async function overload({ company }: Chain): Promise<() => void> {
   // So that the request of the router is larger.
   company.own(...Array.from({ length: 15 }, (_, index) => String(index).padEnd(64, '-')));
@@ -90,14 +90,20 @@ async function overload({ company }: Chain): Promise<() => void> {
     ... on Device { otaTask(type: FOTA) { size } }
   } }`;
   const held = new AbortController();
-  const request = fetch(company.subgraphs[1]?.url ?? '', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'router-authorization': SECRET },
-    // All the bytes that the service takes at once.
-    body: JSON.stringify({ query }).padEnd(2 * 1024 * 1024),
-    signal: held.signal,
-  });
-  request.catch(() => undefined);
+  const hold = async (): Promise<void> => {
+    // Where the machine is busy the service may refuse this one, too.
+    while (!held.signal.aborted) {
+      const response = await fetch(company.subgraphs[1]?.url ?? '', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'router-authorization': SECRET },
+        // All the bytes that the service takes at once.
+        body: JSON.stringify({ query }).padEnd(2 * 1024 * 1024),
+        signal: held.signal,
+      });
+      await response.text();
+    }
+  };
+  hold().catch(() => undefined);
   await until(() => company.onenet.calls.length > 0);
   return () => held.abort();
 }
