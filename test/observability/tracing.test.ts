@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createUniformFleet } from '../src/simulator/fleet.ts';
-import { createSimulator } from '../src/simulator/simulator.ts';
-import { faultByName } from './fault-by-name.ts';
+import { createUniformFleet } from '../../src/simulator/fleet.ts';
+import { createSimulator } from '../../src/simulator/simulator.ts';
+import { faultByName } from '../fault-by-name.ts';
 import {
   askEntities,
   CREDENTIALS,
@@ -15,7 +15,7 @@ import {
   post,
   type ServiceProcess,
   startProcess,
-} from './service.ts';
+} from '../service.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const ROUTER_SPAN = '00f067aa0ba902b7';
