@@ -29,6 +29,8 @@ function project(test: TestProjectInlineConfiguration['test']): TestProjectInlin
 
 export default defineConfig({
   test: {
+    // Concurrent tests wait most of the time.
+    maxConcurrency: 20,
     // Whole-process tests run what `npm start` runs. In the projects, it would be built once for each of them.
     globalSetup: 'test/build.ts',
     projects: [
