@@ -22,6 +22,8 @@ function project(test: TestProjectInlineConfiguration['test']): TestProjectInlin
       testTimeout: 20_000,
       hookTimeout: 30_000,
       expect: { poll: { timeout: 5000 } },
+      // Concurrent tests wait most of the time.
+      maxConcurrency: 20,
       ...test,
     },
   };
@@ -29,8 +31,6 @@ function project(test: TestProjectInlineConfiguration['test']): TestProjectInlin
 
 export default defineConfig({
   test: {
-    // Concurrent tests wait most of the time.
-    maxConcurrency: 20,
     // Whole-process tests run what `npm start` runs. In the projects, it would be built once for each of them.
     globalSetup: 'test/build.ts',
     projects: [

@@ -23,6 +23,7 @@ import {
   startBoth,
   startOnce,
   startProcess,
+  startService,
   type Until,
 } from './service.ts';
 
@@ -68,7 +69,7 @@ describe('an upstream that misbehaves on the wire', () => {
         await connection.request();
         await behave(connection);
       });
-      const service = await startProcess({ ONENET_URL: upstream.origin, ONENET_TIMEOUT_MS: '1000' });
+      const service = await startService(upstream.origin, { ONENET_TIMEOUT_MS: '1000' });
       expect(await codesOf(service, 'd1')).toEqual([code]);
       await Promise.all(upstream.connections.map(({ closed }) => closed));
       expect(upstream.connections).toHaveLength(attempts);
@@ -82,15 +83,13 @@ describe('an upstream that misbehaves on the wire', () => {
       .listen(0, '127.0.0.1');
     await once(server, 'listening');
     onTestFinished(() => void server.close());
-    const service = await startProcess({
-      ONENET_URL: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    });
+    const service = await startService(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
     expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
     expect(connections).toBe(1);
   });
 
   it('does not resolve: unavailable', async () => {
-    const service = await startProcess({ ONENET_URL: 'https://onenet.invalid' });
+    const service = await startService('https://onenet.invalid');
     expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
   });
 
@@ -124,7 +123,7 @@ describe('an upstream that misbehaves on the wire', () => {
       await connection.request();
       connection.socket.resetAndDestroy();
     });
-    const service = await startProcess({ ONENET_URL: upstream.origin });
+    const service = await startService(upstream.origin);
     for (let i = 0; i < 8; i++) expect(await codesOf(service, `d${i}`)).toEqual([]);
     expect(upstream.connections.length).toBeGreaterThan(4);
   });
@@ -143,7 +142,7 @@ describe('kept connections', () => {
       await connection.request();
       connection.socket.resetAndDestroy();
     });
-    const service = await startProcess({ ONENET_URL: upstream.origin });
+    const service = await startService(upstream.origin);
     expect(await codesOf(service, ...ids(5))).toEqual([]);
     expect(await codesOf(service, 'next')).toEqual([]);
     expect(upstream.connections).toHaveLength(6);

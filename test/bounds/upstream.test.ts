@@ -9,8 +9,10 @@ import {
   CREDENTIALS,
   devices,
   type Environment,
+  type Service,
   type ServiceProcess,
   startProcess,
+  startService,
 } from '../service.ts';
 import { createUniformFleet } from '../../src/simulator/fleet.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
@@ -35,13 +37,13 @@ async function startBoth(options: SimulatorOptions, environment: Environment = {
 }
 
 /** The codes of an answer's errors; empty if there is only data. */
-async function codesOf(service: ServiceProcess, ...deviceIds: readonly string[]): Promise<string[]> {
+async function codesOf(service: Service, ...deviceIds: readonly string[]): Promise<string[]> {
   const { body } = await askEntities(service, SELECTION, devices(...deviceIds));
   return (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code);
 }
 
 /** The state of the circuit. */
-async function circuitOf(service: ServiceProcess): Promise<string | undefined> {
+async function circuitOf(service: Service): Promise<string | undefined> {
   const samples = await scrape(service);
   return samples.find(({ name, value }) => name === 'onenet_ota_upstream_circuit_state' && value === 1)
     ?.labels['state'];
@@ -72,7 +74,7 @@ describe('malformed framing', () => {
       await connection.request();
       connection.socket.end(bytes);
     });
-    const service = await startProcess({ ONENET_URL: upstream.origin });
+    const service = await startService(upstream.origin);
     expect(await codesOf(service, ...ids(40))).toEqual(Array(40).fill('ONENET_BAD_RESPONSE'));
     expect(upstream.connections).toHaveLength(40);
     expect(await circuitOf(service)).toBe('closed');
@@ -85,7 +87,7 @@ describe('malformed framing', () => {
         connection.socket.write(`HTTP/1.1 100 Continue\r\n\r\n${httpAnswer(body).toString()}`);
       }
     });
-    const service = await startProcess({ ONENET_URL: upstream.origin });
+    const service = await startService(upstream.origin);
     for (let round = 0; round < 3; round++) expect(await codesOf(service, ...ids(40))).toEqual([]);
     expect(valueOf(await scrape(service), 'onenet_ota_upstream_retries_total')).toBe(0);
   });
