@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
@@ -97,12 +98,15 @@ describe('a client that hammers a bad device', () => {
   const fault: SimulatorOptions['fault'] = ({ deviceId }) =>
     deviceId?.startsWith('bad') === true ? { kind: 'body', body: '{"errno":7}' } : undefined;
 
-  /** Asks for one device repeatedly, five requests at a time, until the test is over, and counts. */
+  /** Asks for one device hundreds of times a second, five requests at a time, until the test is over, and counts. */
   function hammer(service: ServiceProcess): { asked: number } {
     const attack = { asked: 0, over: false };
     onTestFinished(() => void (attack.over = true));
     const ask = async (): Promise<void> => {
-      for (; !attack.over; attack.asked++) await codesOf(service, 'bad0').catch(() => (attack.over = true));
+      for (; !attack.over; attack.asked++) {
+        await codesOf(service, 'bad0').catch(() => (attack.over = true));
+        await delay(10);
+      }
     };
     for (let i = 0; i < 5; i++) void ask();
     return attack;
