@@ -6,21 +6,10 @@ import { setTimeout as deadline } from 'node:timers/promises';
 import { request } from 'undici';
 import { describe, it } from 'vitest';
 
-import { createUniformFleet } from '../src/simulator/fleet.ts';
-import { createSimulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
 import { LARGE_OPERATION, startWordyOneNet } from './bounds/large-answer.ts';
 import { connectTo, requestBytes } from './bounds/raw-client.ts';
 import { scrape } from './metrics-text.ts';
-import {
-  askEntities,
-  CREDENTIALS,
-  devices,
-  type Environment,
-  type Service,
-  startProcess,
-  startService,
-  type Until,
-} from './service.ts';
+import { askEntities, devices, type Service, startProcess, startProgram, startService } from './service.ts';
 
 // What takes seconds because nothing happens meanwhile. All of it waits at the same time.
 
@@ -113,16 +102,6 @@ describe.concurrent('a stop signal ends the process within 25 s', { timeout: 40_
 describe.concurrent('the circuit', { timeout: 40_000 }, () => {
   const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => `d${i}`);
 
-  async function start(options: SimulatorOptions, environment: Environment, until: Until) {
-    const onenet = await createSimulator({
-      credentials: CREDENTIALS,
-      fleet: createUniformFleet({ seed: 'test' }),
-      ...options,
-    });
-    until(() => onenet.close());
-    return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }, until) };
-  }
-
   /** The codes of an answer's errors; empty if there is only data. */
   async function codesOf(service: Service, ...deviceIds: readonly string[]): Promise<string[]> {
     const { body } = await askEntities(
@@ -144,7 +123,7 @@ describe.concurrent('the circuit', { timeout: 40_000 }, () => {
     onTestFinished,
   }) => {
     let ill = true;
-    const { onenet, service } = await start(
+    const { onenet, service } = await startProgram(
       { fault: () => (ill ? { kind: 'status', status: 503 } : undefined) },
       {},
       onTestFinished,
@@ -185,7 +164,7 @@ describe.concurrent('the circuit', { timeout: 40_000 }, () => {
     onTestFinished,
   }) => {
     let ill = true;
-    const { onenet, service } = await start(
+    const { onenet, service } = await startProgram(
       { fault: () => (ill ? { kind: 'stall' } : undefined) },
       { ONENET_TIMEOUT_MS: '500' },
       onTestFinished,
@@ -203,7 +182,7 @@ describe.concurrent('the circuit', { timeout: 40_000 }, () => {
 
   it('closes again even if only one device is asked for', async ({ expect, onTestFinished }) => {
     let ill = true;
-    const { service } = await start(
+    const { service } = await startProgram(
       { fault: () => (ill ? { kind: 'status', status: 503 } : undefined) },
       {},
       onTestFinished,

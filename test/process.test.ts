@@ -5,12 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { Pool, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createSimulator } from '../src/simulator/simulator.ts';
-import { createUniformFleet } from '../src/simulator/fleet.ts';
 import { httpAnswer, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
 import {
   askEntities,
-  CREDENTIALS,
   devices,
   entitiesQuery,
   type Environment,
@@ -19,6 +16,7 @@ import {
   post,
   type ServiceProcess,
   startProcess,
+  startProgram,
 } from './service.ts';
 
 const TOKEN: Environment = { PORT: '0', ONENET_AUTHORIZATION: 'token' };
@@ -84,12 +82,7 @@ describe('a start', () => {
   });
 
   it('answers from OneNET', async () => {
-    const onenet = await createSimulator({
-      credentials: CREDENTIALS,
-      fleet: createUniformFleet({ seed: 'test' }),
-    });
-    onTestFinished(() => onenet.close());
-    const service = await startProcess({ ONENET_URL: onenet.url });
+    const { service } = await startProgram();
     const { body } = await askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
     expect(body).toEqual({ data: { _entities: [{ otaTask: { target: expect.any(String) } }] } });
   });

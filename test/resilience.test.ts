@@ -6,8 +6,7 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createUniformFleet } from '../src/simulator/fleet.ts';
-import { createSimulator, type Fault, type SimulatorOptions } from '../src/simulator/simulator.ts';
+import type { Fault, SimulatorOptions } from '../src/simulator/simulator.ts';
 import { byCause, CANARY, FAILURES, oneOfEach, WIRE_FAILURES } from './failures.ts';
 import { scrape, valueOf } from './metrics-text.ts';
 import { httpAnswer, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
@@ -17,34 +16,18 @@ import {
   CREDENTIALS,
   devices,
   entitiesQuery,
-  type Environment,
   post,
   type Service,
   startBoth,
   startOnce,
   startProcess,
+  startProgram,
   startService,
-  type Until,
 } from './service.ts';
 
 const SELECTION = 'otaTask(type: FOTA) { target token }';
 const ids = (count: number, prefix = 'd'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-
-/** The program in a process of its own, in front of a simulator in this process. */
-async function startProgram(
-  options: SimulatorOptions = {},
-  environment: Environment = {},
-  until: Until = onTestFinished,
-) {
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    ...options,
-  });
-  until(() => onenet.close());
-  return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }, until) };
-}
 
 /** The codes of an answer's errors; empty if there is only data. */
 async function codesOf(service: Service, ...deviceIds: readonly string[]): Promise<string[]> {

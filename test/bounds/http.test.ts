@@ -6,21 +6,16 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { Agent, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createUniformFleet } from '../../src/simulator/fleet.ts';
-import { createSimulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { scrape, valueOf } from '../metrics-text.ts';
 import {
   askEntities,
-  CREDENTIALS,
   devices,
   entitiesQuery,
-  type Environment,
   type LogLine,
   type Service,
   type ServiceProcess,
   startOnce,
-  startProcess,
-  type Until,
+  startProgram,
 } from '../service.ts';
 import { connectTo, isClosed, requestBytes } from './raw-client.ts';
 
@@ -29,18 +24,8 @@ const OPERATION = JSON.stringify({ query: '{ __typename }' });
 const UUID = /^[\da-f]{8}-[\da-f-]{27}$/;
 const POST = 'POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n';
 
-async function start(
-  options: SimulatorOptions = {},
-  environment: Environment = {},
-  until: Until = onTestFinished,
-): Promise<ServiceProcess> {
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    ...options,
-  });
-  until(() => onenet.close());
-  return startProcess({ ONENET_URL: onenet.url, ...environment }, until);
+async function start(...how: Parameters<typeof startProgram>): Promise<ServiceProcess> {
+  return (await startProgram(...how)).service;
 }
 
 /** For the tests that leave it as it was. */

@@ -7,35 +7,19 @@ import { scrape, valueOf } from '../metrics-text.ts';
 import { httpAnswer, type RawConnection, startRawUpstream, taskAnswer } from '../onenet/raw-upstream.ts';
 import {
   askEntities,
-  CREDENTIALS,
   devices,
   type Environment,
   type Service,
   type ServiceProcess,
   startProcess,
+  startProgram,
   startService,
 } from '../service.ts';
-import { createUniformFleet } from '../../src/simulator/fleet.ts';
-import { createSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
+import type { SimulatorOptions } from '../../src/simulator/simulator.ts';
 
 const SELECTION = 'otaTask(type: FOTA) { target token }';
 const ids = (count: number, prefix = 'd'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-
-interface Both {
-  readonly onenet: Simulator;
-  readonly service: ServiceProcess;
-}
-
-async function startBoth(options: SimulatorOptions, environment: Environment = {}): Promise<Both> {
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    ...options,
-  });
-  onTestFinished(() => onenet.close());
-  return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }) };
-}
 
 /** The codes of an answer's errors; empty if there is only data. */
 async function codesOf(service: Service, ...deviceIds: readonly string[]): Promise<string[]> {
@@ -113,7 +97,7 @@ describe('a client that hammers a bad device', () => {
   }
 
   it('does not open the circuit', async () => {
-    const { service } = await startBoth({ fault });
+    const { service } = await startProgram({ fault });
     const attack = hammer(service);
     await expect.poll(() => attack.asked, { timeout: 15_000 }).toBeGreaterThan(200);
     expect(await codesOf(service, ...ids(30))).toEqual([]);
@@ -121,7 +105,7 @@ describe('a client that hammers a bad device', () => {
   }, 20_000);
 
   it('does not keep it open', async () => {
-    const { service } = await startBoth({ fault });
+    const { service } = await startProgram({ fault });
     expect(await codesOf(service, ...ids(600, 'bad'))).toHaveLength(600);
     expect(await circuitOf(service)).toBe('open');
     const attack = hammer(service);
@@ -138,7 +122,7 @@ describe('a client that hammers a bad device', () => {
 
 describe('clients that ask for more than fits in the queue', () => {
   it('do not affect requests for one device', async () => {
-    const { service } = await startBoth(
+    const { service } = await startProgram(
       { latencyMs: 50 },
       { ONENET_CONNECTIONS: '8', MAX_DEVICE_TASKS: '50' },
     );

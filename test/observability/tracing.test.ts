@@ -4,8 +4,6 @@ import type { AddressInfo } from 'node:net';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createUniformFleet } from '../../src/simulator/fleet.ts';
-import { createSimulator } from '../../src/simulator/simulator.ts';
 import { faultByName } from '../fault-by-name.ts';
 import {
   askEntities,
@@ -15,7 +13,7 @@ import {
   post,
   type ServiceProcess,
   startOnce,
-  startProcess,
+  startProgram,
   type Until,
 } from '../service.ts';
 
@@ -83,15 +81,9 @@ function spansOf({ scopeSpans }: { scopeSpans: { spans: RawSpan[] }[] }): Span[]
   );
 }
 
-/** The built program in front of a simulator, with these variables to configure tracing. */
-async function start(environment: Environment, until: Until = onTestFinished): Promise<ServiceProcess> {
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    fault: faultByName,
-  });
-  until(() => onenet.close());
-  return startProcess({ ONENET_URL: onenet.url, ...environment }, until);
+/** The built program, with these variables to configure tracing. */
+async function start(environment: Environment, until?: Until): Promise<ServiceProcess> {
+  return (await startProgram({ fault: faultByName }, environment, until)).service;
 }
 
 /** Stops the process, which sends the remaining spans. */
