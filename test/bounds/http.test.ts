@@ -294,10 +294,10 @@ describe('a service that is busy with heavy requests', () => {
     const heavy = Array.from({ length: 80 }, (_, client) => attack(client).catch(() => undefined));
     const statuses: number[] = [];
     const startedAt = performance.now();
-    while (statuses.length < 12) {
+    while (statuses.length < 8) {
       statuses.push((await askEntities(service, FIELD, devices(`user-${statuses.length}`))).status);
     }
-    expect(performance.now() - startedAt).toBeLessThan(20_000);
+    expect(performance.now() - startedAt).toBeLessThan(13_000);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
     await agent.destroy();
     await Promise.all(heavy);
@@ -317,7 +317,7 @@ describe('the metrics', () => {
     let scrapes = 0;
     await Promise.all(
       Array.from({ length: 50 }, async () => {
-        while (performance.now() - startedAt < 3000) {
+        while (performance.now() - startedAt < 1500) {
           const { body } = await request(new URL('/metrics', service.url), { dispatcher: agent });
           await body.dump();
           scrapes++;
@@ -325,7 +325,7 @@ describe('the metrics', () => {
       }),
     );
     expect(scrapes).toBeGreaterThan(100);
-    expect((await cpuSeconds(service)) - before).toBeLessThan(1);
+    expect((await cpuSeconds(service)) - before).toBeLessThan(0.5);
   });
 
   it('are collected after the request for them arrives', async () => {
