@@ -10,7 +10,8 @@ import { before, FLOOR, PEERS, ROOT } from './peers.ts';
 import { prepare } from './prepare.ts';
 import { startUpstream, type Upstream } from './processes.ts';
 import { measureEntries } from './redis-entries.ts';
-import { fleetToMarkdown, toMarkdown } from './report.ts';
+import { fleetToMarkdown, tlsToMarkdown, toMarkdown } from './report.ts';
+import { compareOverTls } from './tls.ts';
 
 const { values } = parseArgs({
   options: {
@@ -21,6 +22,8 @@ const { values } = parseArgs({
     sizes: { type: 'string' },
     /** The folder of another version of ours, already built, that takes part as `before`. */
     before: { type: 'string' },
+    /** Only what TLS to OneNET costs. */
+    tls: { type: 'boolean', default: false },
     /** Only replicas that clients poll, some with what they share. */
     fleet: { type: 'boolean', default: false },
     /** Only what entries in Redis cost it. */
@@ -35,7 +38,9 @@ const peers = [
   ...PEERS.filter(({ name }) => name === FLOOR || (names?.includes(name) ?? true)),
   ...(values.before === undefined ? [] : [before(values.before)]),
 ];
-const sizes = values.sizes?.split(',').map(Number) ?? (quick ? [1, 100, 1000] : [1, 10, 100, 1000, 10_000]);
+const SOME_SIZES = [1, 100, 1000];
+const ALL_SIZES = [1, 10, 100, 1000, 10_000];
+const sizes = values.sizes?.split(',').map(Number);
 const QUICK: Effort[] = [{ latencyMs: 0, rounds: 3, roundCpuMs: 300, warmUpCpuMs: 2000 }];
 const FULL: Effort[] = [
   { latencyMs: 0, rounds: 7, roundCpuMs: 500, warmUpCpuMs: 2000 },
@@ -51,6 +56,7 @@ async function measureServers(): Promise<void> {
   const upstream = await startUpstream();
   try {
     if (values.fleet) await runFleet(upstream);
+    else if (values.tls) await runTls();
     else await runComparison(upstream);
   } finally {
     upstream.stop();
@@ -58,11 +64,18 @@ async function measureServers(): Promise<void> {
 }
 
 async function runComparison(upstream: Upstream): Promise<void> {
-  const latencies = quick ? QUICK : FULL;
-  const comparison = await compare(peers, upstream, { sizes, latencies }, console.log);
+  const plan = quick
+    ? { sizes: sizes ?? SOME_SIZES, efforts: QUICK }
+    : { sizes: sizes ?? ALL_SIZES, efforts: FULL };
+  const comparison = await compare(peers, upstream, plan, console.log);
   const alone = quick ? undefined : await examineAlone(upstream, console.log);
   const goals = judge(comparison.rows, alone);
   report('report', { comparison, alone, goals }, toMarkdown(peers, comparison, goals));
+}
+
+async function runTls(): Promise<void> {
+  const rows = await compareOverTls(sizes ?? SOME_SIZES, console.log);
+  report('tls', { rows }, tlsToMarkdown(rows));
 }
 
 async function runFleet(upstream: Upstream): Promise<void> {

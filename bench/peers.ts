@@ -49,6 +49,7 @@ export function before(folder: string): Peer {
 export const MERCURIUS = 'mercurius';
 export const MERCURIUS_DISPATCH = 'mercurius-dispatch';
 export const MERCURIUS_PRODUCTION = 'mercurius-production';
+export const APOLLO_PRODUCTION = 'apollo-fastify-production';
 export const REST = 'apollo-rest';
 
 /** What the others lack, from npm: `servers/production.ts`. */
@@ -77,7 +78,7 @@ export const PEERS: readonly Peer[] = [
   peer('apollo', 'Apollo Server standalone, undici `request`', 'apollo', 'request'),
   peer('apollo-fastify', 'Apollo Server on Fastify, undici `request`', 'apollo-fastify', 'request'),
   peer(
-    'apollo-fastify-production',
+    APOLLO_PRODUCTION,
     `Apollo Server on Fastify, undici \`request\`, ${PROTECTIONS}`,
     'apollo-fastify-production',
   ),

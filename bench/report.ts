@@ -4,6 +4,7 @@ import type { Comparison, Row } from './comparison.ts';
 import { FLEET_SCENARIO, type FleetRow } from './fleet.ts';
 import type { Goal } from './goals.ts';
 import type { Peer } from './peers.ts';
+import { ONENET_CALLS_PER_CONNECTION, type TlsRow } from './tls.ts';
 
 /** The report in Markdown: ratios first, since they alone mean anything on another machine. */
 export function toMarkdown(
@@ -14,7 +15,7 @@ export function toMarkdown(
   const latencies = [...new Set(rows.map(({ latencyMs }) => latencyMs))];
   return [
     '# Benchmark',
-    `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString()}.`,
+    machine(),
     'CPU is that of the server process, user and system, by the scheduler; instructions are not counted.',
     table(
       ['server', ''],
@@ -47,7 +48,7 @@ export function toMarkdown(
 export function fleetToMarkdown(rows: readonly FleetRow[], goals: readonly Goal[]): string {
   return [
     '# Benchmark of a fleet',
-    `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString()}.`,
+    machine(),
     FLEET_SCENARIO,
     table(
       ['server', '', 'calls/s at OneNET', 'for a pair and life', 'p50 ms', 'p99 ms', 'answers', 'CPU ms/s'],
@@ -65,6 +66,39 @@ export function fleetToMarkdown(rows: readonly FleetRow[], goals: readonly Goal[
     goalTable(goals),
     '',
   ].join('\n\n');
+}
+
+/** The same for OneNET over TLS. */
+export function tlsToMarkdown(rows: readonly TlsRow[]): string {
+  return [
+    '# Benchmark over TLS',
+    machine(),
+    table(
+      [
+        'entities',
+        'server',
+        'CPU µs each',
+        'to the floor',
+        `closed after ${ONENET_CALLS_PER_CONNECTION} calls`,
+        'CPU µs for a connection',
+        'sessions resumed',
+      ],
+      rows.map((row) => [
+        row.size,
+        row.server,
+        row.cpuUs.toFixed(1),
+        row.ratio.toFixed(2),
+        row.closedCpuUs.toFixed(1),
+        row.connectionUs.toFixed(0),
+        `${Math.round(row.resumedShare * 100)} %`,
+      ]),
+    ),
+    '',
+  ].join('\n\n');
+}
+
+function machine(): string {
+  return `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString()}.`;
 }
 
 function ratios(peers: readonly Peer[], rows: readonly Row[]): string {

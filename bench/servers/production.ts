@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import underPressure from '@fastify/under-pressure';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { ValidationRule } from 'graphql';
 import CircuitBreaker from 'opossum';
 import { collectDefaultMetrics, Histogram, register } from 'prom-client';
@@ -29,7 +29,7 @@ export const LIMITS = [maxDepthRule({ n: 20 }), maxAliasesRule({ n: 200 })] as u
 export async function createApp(): Promise<FastifyInstance> {
   const app = fastify({
     logger: true,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: 'x-request-id',
     genReqId: () => randomUUID(),
   });
