@@ -4,7 +4,7 @@ import { load, type LoadResult } from './load.ts';
 import { createOperations, type Operations } from './operation.ts';
 import { startRedis } from '../demo/redis.ts';
 import { FLOOR, type Peer } from './peers.ts';
-import { type RunningServer, startServer, type Upstream } from './processes.ts';
+import { type RunningServer, startServer, type StartOptions, type Upstream } from './processes.ts';
 import { median, percentile, type Spread, spreadOf } from './statistics.ts';
 import type { Counts, Setting } from './upstream.ts';
 
@@ -65,6 +65,11 @@ const MAX_DEVICE_TASKS = 1000;
 /** Enough even for a server that has nearly nothing to do. */
 const ROUND_LIMIT_MS = 60_000;
 
+/** What ours must be told in order to answer requests of this size. */
+export function allowing(size: number): StartOptions {
+  return size > MAX_DEVICE_TASKS ? { maxDeviceTasks: size } : {};
+}
+
 /**
  * Measures all servers in turns (A B C A B C …), so that what else the machine does hits all of them alike. For each size
  * they are started anew.
@@ -79,14 +84,13 @@ export async function compare(
   const refusals: Refusal[] = [];
   for (const size of plan.sizes) {
     const operations = createOperations(size);
-    const maxDeviceTasks = size > MAX_DEVICE_TASKS ? size : undefined;
     const taking = peers.filter(({ sizes }) => sizes?.includes(size) ?? true);
     // A new one, empty, for each size: their devices overlap.
     const redis = taking.some(({ usesRedis }) => usesRedis) ? await startRedis() : undefined;
     const servers = await Promise.all(
       taking
         .filter(({ usesRedis }) => !usesRedis || redis !== undefined)
-        .map((peer) => startServer(peer, upstream, { maxDeviceTasks, redisUrl: redis?.url })),
+        .map((peer) => startServer(peer, upstream, { ...allowing(size), redisUrl: redis?.url })),
     );
     try {
       const { contestants, refused } = await examine(servers, operations, upstream);
@@ -152,7 +156,7 @@ function dataOf(text: string): string {
 }
 
 /** Entities in flight are about the same for all sizes; upstream latency needs more of them to keep a server busy. */
-function requestsInFlight(size: number, latencyMs: number): number {
+export function requestsInFlight(size: number, latencyMs: number): number {
   if (size >= 1000) return 1;
   if (size >= 100) return 2;
   if (size >= 10) return latencyMs === 0 ? 4 : 8;

@@ -8,6 +8,7 @@ export const OUR_PROGRAM = 'dist/main.js';
 /** What every ratio is a ratio to. */
 export const FLOOR = 'floor';
 export const OURS = 'ours';
+export const BEFORE = 'before';
 export const OURS_MEMORY = 'ours-memory';
 export const OURS_REDIS = 'ours-redis';
 
@@ -43,7 +44,7 @@ function peer(name: string, description: string, file: string, ...args: string[]
 
 /** Another version of this project, already built, to be compared with this one in the same run. */
 export function before(folder: string): Peer {
-  return ours('before', 'another version of ours', { folder });
+  return ours(BEFORE, 'another version of ours', { folder });
 }
 
 export const MERCURIUS = 'mercurius';

@@ -70,6 +70,8 @@ export interface RunningServer {
   /** Bytes, since the last `forgetPeak`. */
   peakRss(): number;
   forgetPeak(): void;
+  /** Sends a message to the program and resolves to its answer. */
+  ask(message: string): Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -78,12 +80,14 @@ export interface StartOptions {
   readonly maxDeviceTasks?: number | undefined;
   /** For who uses it. */
   readonly redisUrl?: string | undefined;
+  /** A module to be imported before the program. */
+  readonly imports?: string;
 }
 
 export function startServer(
   { name, command, environment, usesRedis, folder = ROOT }: Peer,
   upstream: Upstream,
-  { maxDeviceTasks, redisUrl }: StartOptions = {},
+  { maxDeviceTasks, redisUrl, imports }: StartOptions = {},
 ): Promise<RunningServer> {
   const own = {
     ...upstream.environment,
@@ -97,7 +101,8 @@ export function startServer(
           ...own,
         })
       : { UPSTREAM: upstream.origin, ...own };
-  return spawnServer(name, command, all, (line) => console.error(`${name}: ${line}`), folder);
+  const full = imports === undefined ? command : ['--import', join(ROOT, imports), ...command];
+  return spawnServer(name, full, all, (line) => console.error(`${name}: ${line}`), folder);
 }
 
 /**
@@ -116,7 +121,7 @@ export async function spawnServer(
   const child = spawn(process.execPath, command, {
     cwd: folder,
     env: { NODE_ENV: 'production', ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const url = await addressOf(child, name, onLine);
   const { pid } = child as { pid: number };
@@ -128,6 +133,11 @@ export async function spawnServer(
     peakRss: () => memory(pid, 'VmHWM'),
     // See proc_pid_clear_refs(5).
     forgetPeak: () => writeFileSync(`/proc/${pid}/clear_refs`, '5'),
+    async ask(message) {
+      child.send(message);
+      const [answer] = (await once(child, 'message')) as [unknown];
+      return answer;
+    },
     async stop() {
       const closed = once(child, 'close');
       child.kill('SIGKILL');
