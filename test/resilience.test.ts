@@ -82,7 +82,7 @@ describe('an upstream that misbehaves on the wire', () => {
     await once(elsewhere, 'listening');
     onTestFinished(() => void elsewhere.close());
     const location = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`;
-    const { service } = await startProgram({
+    const service = await startBoth({
       fault: () => ({ kind: 'status', status: 307, headers: { location } }),
     });
     expect(await codesOf(service, 'd1')).toEqual(['ONENET_BAD_RESPONSE']);
@@ -90,13 +90,12 @@ describe('an upstream that misbehaves on the wire', () => {
   });
 
   it('closes each connection after ten requests: clients do not notice', async () => {
-    const { onenet, service } = await startProgram(
-      { requestsPerConnection: 10 },
-      { ONENET_CONNECTIONS: '4' },
-    );
+    const service = await startBoth({ requestsPerConnection: 10 }, { ONENET_CONNECTIONS: '4' });
     for (let round = 0; round < 20; round++)
       expect(await codesOf(service, ...ids(50, `r${round}-`))).toEqual([]);
-    expect(new Set(onenet.calls.map(({ connection }) => connection)).size).toBeGreaterThanOrEqual(100);
+    expect(new Set(service.onenet.calls.map(({ connection }) => connection)).size).toBeGreaterThanOrEqual(
+      100,
+    );
   });
 
   it('closes keep-alive connections as they are reused: clients do not notice', async () => {
@@ -163,7 +162,7 @@ describe('a retry', () => {
   );
 
   it('waits as long as OneNET asks if the deadline allows it', async () => {
-    const { service } = await startProgram(
+    const service = await startBoth(
       failFirst({ kind: 'status', status: 429, headers: { 'Retry-After': '1' } }),
     );
     const started = performance.now();
@@ -173,13 +172,13 @@ describe('a retry', () => {
 
   it('is made for at most a tenth of the calls plus ten, however many fail', async () => {
     // Fewer than half of the attempts fail, so the circuit stays closed and only the budget limits retries.
-    const { onenet, service } = await startProgram({
+    const service = await startBoth({
       fault: ({ deviceId }) =>
         deviceId?.startsWith('bad') === true ? { kind: 'status', status: 503 } : undefined,
     });
     expect(await codesOf(service, ...ids(200), ...ids(90, 'bad'))).toHaveLength(90);
-    expect(onenet.calls.length - 290).toBeLessThanOrEqual(39);
-    expect(onenet.calls.length - 290).toBeGreaterThanOrEqual(30);
+    expect(service.onenet.calls.length - 290).toBeLessThanOrEqual(39);
+    expect(service.onenet.calls.length - 290).toBeGreaterThanOrEqual(30);
     expect(await metric(service, 'onenet_ota_upstream_circuit_state', { state: 'open' })).toBe(0);
   });
 });
@@ -210,7 +209,7 @@ describe('the circuit', () => {
 
 describe('the deadline of a request', () => {
   it('returns the results so far, and a timeout for the rest', async () => {
-    const { service } = await startProgram(
+    const service = await startBoth(
       { latencyMs: 200 },
       { ONENET_CONNECTIONS: '20', REQUEST_TIMEOUT_MS: '1500', ONENET_TIMEOUT_MS: '1000' },
     );
@@ -232,7 +231,7 @@ describe('a client that disconnects', () => {
       const head = await connection.request();
       if (!head.includes('dev_id=gone')) connection.socket.write(httpAnswer(taskAnswer('1.2')));
     });
-    const service = await startProcess({ ONENET_URL: stalled.origin, ONENET_CONNECTIONS: '3' });
+    const service = await startService(stalled.origin, { ONENET_CONNECTIONS: '3' });
     const body = JSON.stringify({
       query: entitiesQuery(SELECTION),
       variables: { representations: devices(...ids(10, 'gone')) },
@@ -255,7 +254,7 @@ describe('a client that disconnects', () => {
 
 describe('places for calls', () => {
   it('are shared: a small request does not wait for a large one to finish', async () => {
-    const { service } = await startProgram({ latencyMs: 20 }, { ONENET_CONNECTIONS: '4' });
+    const service = await startBoth({ latencyMs: 20 }, { ONENET_CONNECTIONS: '4' });
     let largeIsDone = false;
     const large = codesOf(service, ...ids(250)).then((codes) => {
       largeIsDone = true;
@@ -267,7 +266,7 @@ describe('places for calls', () => {
   });
 
   it('have a bounded queue, and calls beyond it fail at once', async () => {
-    const { service } = await startProgram(
+    const service = await startBoth(
       { fault: () => ({ kind: 'stall' }) },
       {
         ONENET_CONNECTIONS: '1',
