@@ -23,6 +23,7 @@ import {
 /** Of a call with its retry and its wait for a connection; ours allows a request as much. */
 const DEADLINE_MS = 10_000;
 
+/** They throw instead of reporting, which Apollo Server answers with 500; but it refuses. */
 export const LIMITS = [maxDepthRule({ n: 20 }), maxAliasesRule({ n: 200 })] as unknown as ValidationRule[];
 
 /** Logs with request ids, but, as ours does, no line for a request that succeeds. */
