@@ -13,6 +13,7 @@ const gateway = new ApolloGateway({
   buildService: ({ name, url = '' }) =>
     new RemoteGraphQLDataSource({
       url,
+      apq: name === 'onenet-ota-subgraph' && process.env['PERSISTED_QUERIES'] === 'true',
       willSendRequest({ request }) {
         if (name !== 'onenet-ota-subgraph') return;
         request.http?.headers.set('router-authorization', process.env['ROUTER_SECRET'] ?? '');

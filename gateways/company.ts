@@ -36,7 +36,8 @@ export interface Company {
   close(): Promise<void>;
 }
 
-export async function startCompany(): Promise<Company> {
+/** @param environment of the service, beside what it needs to run here. */
+export async function startCompany(environment: Readonly<Record<string, string>> = {}): Promise<Company> {
   const fleet = createUniformFleet({ seed: 'gateways' });
   const devices: Device[] = [];
   const faults = new Map<string, Fault>();
@@ -56,6 +57,7 @@ export async function startCompany(): Promise<Company> {
       ONENET_TIMEOUT_MS: '1500',
       MAX_DEVICE_TASKS: String(MAX_DEVICE_TASKS),
       ROUTER_SECRET: SECRET,
+      ...environment,
     },
     /(http:\/\/\S+)\/graphql/,
   );

@@ -1,6 +1,8 @@
 import { composeServices as composeWithApollo } from '@apollo/composition';
 import { composeServices as composeWithGuild } from '@theguild/federation-composition';
+import { printSchemaWithDirectives } from '@graphql-tools/utils';
 import { federateSubgraphs } from '@wundergraph/composition';
+import { buildRouterConfig, SubgraphKind } from '@wundergraph/cosmo-shared';
 import { parse, print } from 'graphql';
 
 import type { Subgraph } from '../demo/gateway.ts';
@@ -50,4 +52,27 @@ function documents(subgraphs: readonly Subgraph[]) {
 
 function messages(errors: readonly Error[] = []): string[] {
   return errors.map(({ message }) => message);
+}
+
+/** What `wgc router compose` makes of the subgraphs: Cosmo Router reads no supergraph, but an execution configuration. */
+export function composeExecutionConfig(subgraphs: readonly Subgraph[]): string {
+  const result = federateSubgraphs({
+    subgraphs: subgraphs.map(({ name, sdl, url }) => ({ name, url, definitions: parse(sdl) })),
+  });
+  if (!result.success) throw new Error(messages(result.errors).join('; '));
+  const { fieldConfigurations, federatedGraphSchema, federatedGraphClientSchema, shouldIncludeClientSchema } =
+    result;
+  return buildRouterConfig({
+    fieldConfigurations,
+    federatedSDL: printSchemaWithDirectives(federatedGraphSchema),
+    federatedClientSDL: shouldIncludeClientSchema
+      ? printSchemaWithDirectives(federatedGraphClientSchema)
+      : '',
+    routerCompatibilityVersion: '1',
+    schemaVersionId: 'tests',
+    subgraphs: subgraphs.map(({ name, sdl, url }, index) => ({
+      ...{ kind: SubgraphKind.Standard, id: String(index), name, sdl, url, subscriptionUrl: '' },
+      ...result.subgraphConfigBySubgraphName.get(name),
+    })),
+  }).toJsonString();
 }

@@ -1,5 +1,4 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
-import { arch, platform } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -9,28 +8,31 @@ import type { Composer } from './composers.ts';
 import { SUPERGRAPH_COMPOSERS } from './composers.ts';
 import { freePort, type Program, startProgram } from './program.ts';
 
-interface Surroundings {
+export interface Surroundings {
   readonly subgraphs: readonly Subgraph[];
   /** What the gateway gives the service in `router-authorization`. */
   readonly secret: string;
   /** An empty folder for its files. */
   readonly folder: string;
+  /** Environment variables beside those that it needs to run here. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Gateway {
   readonly name: string;
   /** Whether errors say which element of a list they belong to. */
   readonly pathHasIndex: boolean;
-  /** What it tells the client when a subgraph refuses it. */
-  readonly refusalCode: string;
-  /** Why it cannot run here. */
-  readonly missing?: string | undefined;
+  /** What it tells the client when a subgraph refuses it, each code once, sorted. */
+  readonly refusalCodes: readonly string[];
+  /** Whether it answers introspection, else the code of its refusal. */
+  readonly introspection: 'open' | 'INTROSPECTION_DISABLED';
+  /** `Cache-Control` of its answers with and without errors when the service says `max-age=5, private` and `no-store`. */
+  readonly cacheControl: { readonly data?: string; readonly errors?: string };
   start(surroundings: Surroundings): Promise<Program>;
 }
 
 const MODULES = fileURLToPath(new URL('node_modules', import.meta.url));
 const HIVE_CONFIG = fileURLToPath(new URL('../routers/hive-gateway.config.ts', import.meta.url));
-const GRAFBASE = join(MODULES, '@grafbase/cli-x86_64-unknown-linux-musl/grafbase');
 
 const composers = Object.entries(SUPERGRAPH_COMPOSERS);
 
@@ -39,19 +41,24 @@ export const GATEWAYS: readonly Gateway[] = [
   ...composers.map(([name, compose]) => apolloGateway(name, compose)),
   ...composers.map(([name, compose]) => hiveGateway(name, compose)),
   ...composers.map(([name, compose]) => hiveGatewayWithRustPlanner(name, compose)),
-  grafbase(),
 ];
 
 function apolloGateway(composer: string, compose: Composer): Gateway {
   return {
     name: `@apollo/gateway, ${composer}`,
     pathHasIndex: true,
-    refusalCode: 'UNAUTHENTICATED',
+    refusalCodes: ['UNAUTHENTICATED'],
+    introspection: 'open',
+    cacheControl: { data: 'no-store', errors: 'no-store' },
     start: (surroundings) =>
       startProgram(
         [process.execPath, '--import', 'tsx', 'apollo-gateway.ts', writeSupergraph(compose, surroundings)],
         // It would ask the cloud where it runs.
-        { APOLLO_TELEMETRY_DISABLED: 'true', ROUTER_SECRET: surroundings.secret },
+        {
+          APOLLO_TELEMETRY_DISABLED: 'true',
+          ROUTER_SECRET: surroundings.secret,
+          ...surroundings.environment,
+        },
         /Listening on (http:\S+)/,
       ),
   };
@@ -61,7 +68,9 @@ export function hiveGateway(composer: string, compose: Composer): Gateway {
   return {
     name: `Hive Gateway, ${composer}`,
     pathHasIndex: false,
-    refusalCode: 'UNAUTHENTICATED',
+    refusalCodes: ['UNAUTHENTICATED'],
+    introspection: 'open',
+    cacheControl: {},
     start: (surroundings) => startHiveGateway(compose, surroundings),
   };
 }
@@ -70,7 +79,9 @@ function hiveGatewayWithRustPlanner(composer: string, compose: Composer): Gatewa
   return {
     name: `Hive Gateway with the Rust query planner, ${composer}`,
     pathHasIndex: true,
-    refusalCode: 'UNAUTHENTICATED',
+    refusalCodes: ['UNAUTHENTICATED'],
+    introspection: 'open',
+    cacheControl: {},
     start: (surroundings) => startHiveGateway(compose, surroundings, '--hive-router-runtime'),
   };
 }
@@ -88,46 +99,12 @@ async function startHiveGateway(
       writeSupergraph(compose, surroundings),
     ],
     // The configuration is not in this package.
-    { NODE_PATH: MODULES, ROUTER_SECRET: surroundings.secret },
+    { NODE_PATH: MODULES, ROUTER_SECRET: surroundings.secret, ...surroundings.environment },
     /Listening on (http:\S+)/,
   );
 }
 
-/** Composes by itself. */
-function grafbase(): Gateway {
-  return {
-    name: 'Grafbase',
-    pathHasIndex: true,
-    refusalCode: 'SUBGRAPH_REQUEST_ERROR',
-    missing: existsSync(GRAFBASE) ? undefined : `Grafbase has no package for ${platform()} ${arch()}`,
-    async start({ subgraphs, secret, folder }) {
-      // Not every npm client restores the mode.
-      chmodSync(GRAFBASE, 0o755);
-      const config = join(folder, 'grafbase.toml');
-      writeFileSync(config, subgraphs.map((subgraph) => grafbaseSubgraph(subgraph, folder)).join('\n'));
-      return startProgram(
-        [GRAFBASE, '--home', folder, 'dev', '--config', config, '--port', await freePort()],
-        { ROUTER_SECRET: secret },
-        /(http:\S+)\/graphql/,
-      );
-    },
-  };
-}
-
-function grafbaseSubgraph({ name, sdl, url }: Subgraph, folder: string): string {
-  const file = join(folder, `${name}.graphql`);
-  writeFileSync(file, sdl);
-  return `
-    [subgraphs.${name}]
-    url = "${url}"
-    schema_path = "${file}"
-    ${name === 'onenet-ota-subgraph' ? GRAFBASE_OTA_SETTINGS : ''}`;
-}
-
-const GRAFBASE_OTA_SETTINGS = `timeout = "12s"
-    headers = [{ rule = "insert", name = "router-authorization", value = "{{ env.ROUTER_SECRET }}" }]`;
-
-function writeSupergraph(compose: Composer, { subgraphs, folder }: Surroundings): string {
+export function writeSupergraph(compose: Composer, { subgraphs, folder }: Surroundings): string {
   const file = join(folder, 'supergraph.graphql');
   writeFileSync(file, compose(subgraphs).sdl);
   return file;

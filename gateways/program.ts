@@ -14,12 +14,14 @@ export interface Program {
  * Starts a program and waits until it says where it listens.
  *
  * @param environment all that it gets of an environment, but for what programs need to be found.
- * @param announcement matches the line that it prints once it listens; the first group is its origin.
+ * @param announcement matches the line that it prints once it listens; the first group, if any, is its origin.
+ * @param endpoint its GraphQL endpoint: a path, or a whole URL where it does not print its origin.
  */
 export async function startProgram(
   command: readonly [string, ...string[]],
   environment: Readonly<Record<string, string>>,
   announcement: RegExp,
+  endpoint = '/graphql',
 ): Promise<Program> {
   const [file, ...args] = command;
   const child = spawn(file, args, {
@@ -28,19 +30,19 @@ export async function startProgram(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const closed = once(child, 'close');
-  const origin = await new Promise<string>((resolve, reject) => {
+  const origin = await new Promise<string | undefined>((resolve, reject) => {
     let output = '';
     const read = (chunk: Buffer): void => {
       output += chunk.toString();
-      const found = announcement.exec(output)?.[1];
-      if (found !== undefined) resolve(found);
+      const found = announcement.exec(output);
+      if (found !== null) resolve(found[1]);
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
     closed.then(() => reject(new Error(`${command.join(' ')} ended: ${output}`)), reject);
   });
   return {
-    url: new URL('/graphql', origin).href,
+    url: new URL(endpoint, origin).href,
     async close() {
       child.kill('SIGKILL');
       await closed;

@@ -15,6 +15,7 @@ import { hiveGateway } from './gateways.ts';
 const NAME = 'onenet-ota-subgraph';
 const apollo = read('apollo-router.yaml');
 const cosmo = read('cosmo-router.yaml');
+const hiveRouter = read('hive-router.yaml');
 
 let company: Company;
 beforeAll(async () => {
@@ -35,11 +36,13 @@ describe('the configurations', () => {
     const allowed = [...all.allow_extensions_keys, ...subgraphs[NAME].allow_extensions_keys];
     expect(allowed.sort()).toEqual(sent);
     expect([...cosmo.subgraph_error_propagation.allowed_extension_fields].sort()).toEqual(sent);
+    expect([...hiveRouter.error_masking.subgraphs[NAME].extensions.keys].sort()).toEqual(sent);
   });
 
   it.each<[string, string | number]>([
     ['Apollo Router', apollo.traffic_shaping.subgraphs[NAME].timeout],
     ['Cosmo Router', cosmo.traffic_shaping.subgraphs[NAME].request_timeout],
+    ['Hive Router', hiveRouter.traffic_shaping.subgraphs[NAME].request_timeout],
     ['Hive Gateway', `${Number(hive.upstreamTimeout) / 1000}s`],
   ])('%s waits longer than the service takes at most', (_, timeout) => {
     const { requestTimeoutMs } = readConfig({ ONENET_AUTHORIZATION: 'token' });
@@ -47,12 +50,17 @@ describe('the configurations', () => {
     expect(parseInt(String(timeout)) * 1000).toBeGreaterThan(requestTimeoutMs);
   });
 
-  it('Apollo Router and Cosmo Router give the service alone the secret from the environment', () => {
+  it('the routers give the service alone the secret from the environment', () => {
     expect(apollo.headers).toEqual({
       subgraphs: {
         [NAME]: { request: [{ insert: { name: 'router-authorization', value: '${env.ROUTER_SECRET}' } }] },
       },
     });
+    expect(hiveRouter.headers.all).toBeUndefined();
+    expect(Object.keys(hiveRouter.headers.subgraphs)).toEqual([NAME]);
+    expect(hiveRouter.headers.subgraphs[NAME].request).toEqual([
+      { insert: { name: 'router-authorization', value: { from_env: 'ROUTER_SECRET' } } },
+    ]);
     expect(cosmo.headers).toEqual({
       subgraphs: {
         [NAME]: { request: [{ op: 'set', name: 'router-authorization', value: '${ROUTER_SECRET}' }] },

@@ -10,9 +10,18 @@ interface CallEnd {
   readonly status: number | undefined;
 }
 
+/** What a request executes, in OpenTelemetry's terms. */
+export interface TracedOperation {
+  readonly type: string;
+  readonly name: string | undefined;
+  /** Without literals, because they may identify somebody's device. */
+  readonly document: string;
+}
+
 /** Records the spans of a traced request. */
 export interface RequestTrace {
   readonly traceId: string;
+  operation(operation: TracedOperation): void;
   /** Begins a span for a task field. The returned function ends it, with an error's code if the field failed. */
   field(name: string, key: DeviceTaskKey): (code?: string) => void;
   /**

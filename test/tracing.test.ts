@@ -101,6 +101,30 @@ async function end({ child, exited }: ServiceProcess): Promise<void> {
 const TWICE = 'a: otaTask(type: FOTA) { size } b: otaTaskResult(type: FOTA) { __typename }';
 
 describe('a traced request', () => {
+  it('says which operation it executes, by the names of OpenTelemetry and without literals', async () => {
+    const collector = await startCollector();
+    const service = await start({
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    });
+    const query =
+      'query Tasks($type: OtaTaskType!) { _entities(representations: [{ __typename: "Device", id: "secret-1" }]) ' +
+      '{ ... on Device { otaTask(type: $type) { size } } } }';
+    await post(service.url, query, { type: 'FOTA' }, SAMPLED);
+    await post(service.url, '{ __typename }', {}, SAMPLED);
+    await end(service);
+
+    const [named, anonymous] = collector.spans().filter(({ kind }) => kind === SERVER);
+    expect(named?.attributes).toMatchObject({
+      'graphql.operation.type': 'query',
+      'graphql.operation.name': 'Tasks',
+      'graphql.document': expect.stringContaining('_entities(representations: [])'),
+    });
+    expect(JSON.stringify(named?.attributes)).not.toContain('secret-1');
+    expect(anonymous?.attributes).toMatchObject({ 'graphql.operation.type': 'query' });
+    expect(anonymous?.attributes).not.toHaveProperty('graphql.operation.name');
+  });
+
   it('has a span inside the span of the router, with one for each field, and in that the call they share', async () => {
     const collector = await startCollector();
     const service = await start({

@@ -1,11 +1,4 @@
-/**
- * The operation that the explorers are prefilled with: what a router would send for two devices. With the demo's OneNET
- * it shows a task, an absence as data, and an error with its code.
- */
-export const exampleOperation = {
-  document: `# What a router sends: one representation for each device.
-query OtaTasks($representations: [_Any!]!) {
-  _entities(representations: $representations) {
+const FIELDS = `{
     ... on Device {
       id
       otaTask(type: FOTA) {
@@ -26,7 +19,16 @@ query OtaTasks($representations: [_Any!]!) {
       }
     }
   }
-}
+`;
+
+/**
+ * The operation that explorers are prefilled with: what a router would send for two devices. With the demo's OneNET it
+ * shows a task, an absence as data, and an error with its code.
+ */
+export const exampleOperation = {
+  document: `# What a router sends: one representation for each device.
+query OtaTasks($representations: [_Any!]!) {
+  _entities(representations: $representations) ${FIELDS}}
 `,
   variables: {
     representations: [
@@ -35,3 +37,14 @@ query OtaTasks($representations: [_Any!]!) {
     ],
   },
 } as const;
+
+/** The same without variables, for GraphiQL: its editor takes the scalar `_Any` for a string and underlines objects. */
+export const exampleWithoutVariables = `# What a router sends: one representation for each device.
+query OtaTasks {
+  _entities(
+    representations: [
+      { __typename: "Device", id: "6523" }
+      { __typename: "Device", id: "586012425" }
+    ]
+  ) ${FIELDS}}
+`;

@@ -4,7 +4,7 @@ import { gzip } from 'node:zlib';
 
 import type { FastifyInstance } from 'fastify';
 
-import { exampleOperation } from './example-operation.ts';
+import { exampleWithoutVariables } from './example-operation.ts';
 
 /** The build renders the page, so that a production install needs neither the package nor its dependencies. */
 const PAGE_FILE = new URL('../../dist/graphiql.html', import.meta.url);
@@ -52,8 +52,7 @@ function fillIn(page: string, headers: Readonly<Record<string, string>>): string
   const options = {
     ...BUILD_OPTIONS,
     endpoint: '/graphql',
-    defaultQuery: exampleOperation.document,
-    variables: JSON.stringify(exampleOperation.variables, null, 2),
+    defaultQuery: exampleWithoutVariables,
     headers: JSON.stringify(headers, null, 2),
     // The headers typed in may include the secret.
     shouldPersistHeaders: false,

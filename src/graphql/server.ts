@@ -11,6 +11,7 @@ import { type Engine, engineFor } from './engine.ts';
 import type { ReportUnforeseen } from './error-map.ts';
 import { executePlan } from './execute-plan.ts';
 import { readGraphQLRequest } from './graphql-request.ts';
+import { describeOperation } from './describe-operation.ts';
 import { limitsFor } from './limits.ts';
 import { createOperationCache } from './operation-cache.ts';
 import { RequestError } from './request-error.ts';
@@ -72,6 +73,7 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
     const request = readGraphQLRequest(body);
     const readReference = createReferenceReader(options.schema.productField?.name, options.isProduct);
     const { document, plan, representations } = prepare(request);
+    scope.trace?.operation(describeOperation(document, request.operationName));
     const wantsTrace = federatedTrace && wantsFederatedTrace;
     const engine = engineFor(plan, representations, wantsTrace);
     const admit = (): Admission => admitOperation(plan, representations, limits, readReference);

@@ -30,7 +30,8 @@ export type TraceRequest = (
  * OneNET.
  *
  * @param server OneNET's address.
- * @see https://opentelemetry.io/docs/specs/semconv/http/http-spans/ for the names of attributes.
+ * @see https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and
+ *   https://opentelemetry.io/docs/specs/semconv/graphql/graphql-spans/ for the names of attributes.
  */
 export function createTracing(
   { tracer, propagator }: Pick<SpanExport, 'tracer' | 'propagator'>,
@@ -96,6 +97,13 @@ function traceWithin(
 
   const trace: RequestTrace = {
     traceId: request.spanContext().traceId,
+    operation({ type, name, document }) {
+      request.setAttributes({
+        'graphql.operation.type': type,
+        'graphql.document': document,
+        ...(name !== undefined && { 'graphql.operation.name': name }),
+      });
+    },
     field(name, key) {
       const span = tracer.startSpan(`Device.${name}`, { attributes: attributesOf(key) }, within(request));
       const { fields, call } = sharedBy(key);
