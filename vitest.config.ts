@@ -3,13 +3,14 @@ import { availableParallelism } from 'node:os';
 
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-/** These measure the lag of an event loop, memory, or Redis and quotas by milliseconds, which busy neighbours add to. */
-const SENSITIVE = [
-  'test/bounds/readers.test.ts',
-  'test/demo/replicas.test.ts',
-  'test/http/load-shedding.test.ts',
-  'test/sharing/{quota,redis}*.test.ts',
-];
+/** These wait most of the time, and measure Redis and quotas by milliseconds, which busy neighbours add to. */
+const WAITING = ['test/sharing/{quota,redis}*.test.ts'];
+
+/** These measure memory, the lag of an event loop, and several services that one machine runs. */
+const BUSY = ['test/bounds/readers.test.ts', 'test/demo/replicas.test.ts', 'test/http/load-shedding.test.ts'];
+
+/** No file changes what another imports, and importing it for each anew takes a fifth of the CPU time. */
+const SHARED = { pool: 'threads', isolate: false } as const;
 
 function project(test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration {
   return {
@@ -22,6 +23,8 @@ function project(test: TestProjectInlineConfiguration['test']): TestProjectInlin
       testTimeout: 20_000,
       hookTimeout: 30_000,
       expect: { poll: { timeout: 5000 } },
+      // Concurrent tests wait most of the time.
+      maxConcurrency: 20,
       ...test,
     },
   };
@@ -35,17 +38,23 @@ export default defineConfig({
       project({
         name: 'together',
         include: ['test/**/*.test.ts'],
-        exclude: SENSITIVE,
+        exclude: [...WAITING, ...BUSY],
         // Most files wait most of the time: for other processes, deadlines and timers.
         maxWorkers: 2 * availableParallelism(),
-        // No file changes what another imports, and importing it for each anew takes a fifth of the CPU time.
-        pool: 'threads',
-        isolate: false,
+        ...SHARED,
         // Beside three other files the service may shed a request, or a deadline pass, that would not on a machine of its own.
         retry: 1,
       }),
       // Once more where the machine itself was busy at that moment.
-      project({ name: 'alone', include: SENSITIVE, maxWorkers: 1, retry: 2, sequence: { groupOrder: 1 } }),
+      project({
+        name: 'waiting',
+        include: WAITING,
+        maxWorkers: 3,
+        ...SHARED,
+        retry: 2,
+        sequence: { groupOrder: 1 },
+      }),
+      project({ name: 'busy', include: BUSY, maxWorkers: 2, retry: 2, sequence: { groupOrder: 2 } }),
     ],
   },
 });

@@ -33,7 +33,7 @@ const SIZE = 1000;
 const WARM_UP = 100;
 
 export async function examineAlone(upstream: Upstream, log: (line: string) => void): Promise<Alone> {
-  await upstream.set(0);
+  await upstream.set({ latencyMs: 0 });
   log('ours alone: start, installation, memory, event loop');
   return {
     readyMs: await timeToReady(upstream),
@@ -46,7 +46,7 @@ export async function examineAlone(upstream: Upstream, log: (line: string) => vo
 function start(upstream: Upstream): Promise<RunningServer> {
   const ours = PEERS.find(({ name }) => name === OURS);
   if (ours === undefined) throw new Error('the service is not among the servers');
-  return startServer(ours, upstream.origin);
+  return startServer(ours, upstream);
 }
 
 async function timeToReady(upstream: Upstream): Promise<number> {

@@ -4,18 +4,18 @@ import { load, type LoadResult } from './load.ts';
 import { createOperations, type Operations } from './operation.ts';
 import { startRedis } from '../demo/redis.ts';
 import { FLOOR, type Peer } from './peers.ts';
-import { type RunningServer, startServer, type Upstream } from './processes.ts';
+import { type RunningServer, startServer, type StartOptions, type Upstream } from './processes.ts';
 import { median, percentile, type Spread, spreadOf } from './statistics.ts';
+import type { Counts, Setting } from './upstream.ts';
 
 export interface Plan {
   /** Entities in a request. */
   readonly sizes: readonly number[];
-  /** Upstream latencies in milliseconds, each with its effort. */
-  readonly latencies: readonly Effort[];
+  /** How upstream behaves, each with its effort. */
+  readonly efforts: readonly Effort[];
 }
 
-export interface Effort {
-  readonly latencyMs: number;
+export interface Effort extends Setting {
   readonly rounds: number;
   /** CPU time that a server uses in one round, milliseconds. */
   readonly roundCpuMs: number;
@@ -23,11 +23,12 @@ export interface Effort {
   readonly warmUpCpuMs: number;
 }
 
-/** One server at one size and one upstream latency. */
+/** One server at one size and one behaviour of upstream. */
 export interface Row {
   readonly server: string;
   readonly size: number;
   readonly latencyMs: number;
+  readonly callsPerConnection: number | undefined;
   readonly inFlight: number;
   /** Microseconds of CPU for each entity, over the rounds. */
   readonly cpuUs: Spread;
@@ -41,6 +42,10 @@ export interface Row {
   readonly callsPerRequest: number;
   /** What `callsPerRequest` must be, unless answers are kept. */
   readonly pairs: number;
+  /** Of TLS. */
+  readonly handshakesPerEntity: number;
+  /** The share of them that took up an earlier session; NaN without any. */
+  readonly resumedShare: number;
 }
 
 interface Refusal {
@@ -60,6 +65,11 @@ const MAX_DEVICE_TASKS = 1000;
 /** Enough even for a server that has nearly nothing to do. */
 const ROUND_LIMIT_MS = 60_000;
 
+/** What ours must be told in order to answer requests of this size. */
+export function allowing(size: number): StartOptions {
+  return size > MAX_DEVICE_TASKS ? { maxDeviceTasks: size } : {};
+}
+
 /**
  * Measures all servers in turns (A B C A B C …), so that what else the machine does hits all of them alike. For each size
  * they are started anew.
@@ -74,20 +84,19 @@ export async function compare(
   const refusals: Refusal[] = [];
   for (const size of plan.sizes) {
     const operations = createOperations(size);
-    const maxDeviceTasks = size > MAX_DEVICE_TASKS ? size : undefined;
     const taking = peers.filter(({ sizes }) => sizes?.includes(size) ?? true);
     // A new one, empty, for each size: their devices overlap.
     const redis = taking.some(({ usesRedis }) => usesRedis) ? await startRedis() : undefined;
     const servers = await Promise.all(
       taking
         .filter(({ usesRedis }) => !usesRedis || redis !== undefined)
-        .map((peer) => startServer(peer, upstream.origin, { maxDeviceTasks, redisUrl: redis?.url })),
+        .map((peer) => startServer(peer, upstream, { ...allowing(size), redisUrl: redis?.url })),
     );
     try {
       const { contestants, refused } = await examine(servers, operations, upstream);
       refusals.push(...refused);
       for (const { server, reason } of refused) log(`${server} is not measured at ${size}: ${reason}`);
-      for (const effort of plan.latencies) {
+      for (const effort of plan.efforts) {
         rows.push(...(await measure(contestants, operations, upstream, effort, log)));
       }
     } finally {
@@ -95,7 +104,7 @@ export async function compare(
       await redis?.stop();
     }
   }
-  await upstream.set(0);
+  await upstream.set({ latencyMs: 0 });
   return { rows, refusals };
 }
 
@@ -116,9 +125,9 @@ async function examine(
   for (const server of servers) {
     const refuse = (reason: string): void =>
       void refused.push({ server: server.name, size: operations.size, reason });
-    const callsBefore = await upstream.set(0);
+    const before = await upstream.set({ latencyMs: 0 });
     const text = await answerOf(server.url, operations.bodies[0] as Buffer);
-    const calls = (await upstream.set(0)) - callsBefore;
+    const calls = (await upstream.set({ latencyMs: 0 })).calls - before.calls;
     const data = dataOf(text);
     if (server.name === FLOOR) expected = data;
     if (data !== expected) refuse(`its data differ: ${text.slice(0, 200)}`);
@@ -147,36 +156,35 @@ function dataOf(text: string): string {
 }
 
 /** Entities in flight are about the same for all sizes; upstream latency needs more of them to keep a server busy. */
-function requestsInFlight(size: number, latencyMs: number): number {
+export function requestsInFlight(size: number, latencyMs: number): number {
   if (size >= 1000) return 1;
   if (size >= 100) return 2;
   if (size >= 10) return latencyMs === 0 ? 4 : 8;
   return latencyMs === 0 ? 16 : 64;
 }
 
-interface Round extends LoadResult {
+interface Round extends LoadResult, Counts {
   readonly cpuUs: number;
-  readonly calls: number;
 }
 
 async function measure(
   contestants: readonly Contestant[],
   operations: Operations,
   upstream: Upstream,
-  { latencyMs, rounds, roundCpuMs, warmUpCpuMs }: Effort,
+  { latencyMs, callsPerConnection, rounds, roundCpuMs, warmUpCpuMs }: Effort,
   log: (line: string) => void,
 ): Promise<Row[]> {
   const { size, pairs } = operations;
   const inFlight = requestsInFlight(size, latencyMs);
-  await upstream.set(latencyMs);
+  const setting: Setting = { latencyMs, callsPerConnection };
   for (const contestant of contestants) {
-    await measureRound(contestant, operations, inFlight, upstream, latencyMs, warmUpCpuMs);
+    await measureRound(contestant, operations, inFlight, upstream, setting, warmUpCpuMs);
     contestant.server.forgetPeak();
   }
   const done = new Map<string, Round[]>(contestants.map(({ server }) => [server.name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const contestant of contestants) {
-      const measured = await measureRound(contestant, operations, inFlight, upstream, latencyMs, roundCpuMs);
+      const measured = await measureRound(contestant, operations, inFlight, upstream, setting, roundCpuMs);
       done.get(contestant.server.name)?.push(measured);
     }
   }
@@ -184,10 +192,13 @@ async function measure(
   return contestants.map(({ server }) => {
     const own = done.get(server.name) ?? [];
     const latencies = own.flatMap((round) => round.latencies);
+    const total = (of: (round: Round) => number): number => sum(own.map(of));
+    const handshakes = total((round) => round.handshakes);
     const row: Row = {
       server: server.name,
       size,
       latencyMs,
+      callsPerConnection,
       inFlight,
       cpuUs: spreadOf(own.map(cpuPerEntity)),
       ratio: spreadOf(own.map((round, i) => cpuPerEntity(round) / cpuPerEntity(floor[i] as Round))),
@@ -195,8 +206,10 @@ async function measure(
       p50Ms: percentile(latencies, 0.5),
       p99Ms: percentile(latencies, 0.99),
       peakRss: server.peakRss(),
-      callsPerRequest: sum(own.map(({ calls }) => calls)) / sum(own.map(({ requests }) => requests)),
+      callsPerRequest: total(({ calls }) => calls) / total(({ requests }) => requests),
       pairs,
+      handshakesPerEntity: handshakes / total(({ entities }) => entities),
+      resumedShare: total(({ resumed }) => resumed) / handshakes,
     };
     log(
       `${size} @ ${latencyMs} ms  ${server.name.padEnd(24)} ${row.cpuUs.median.toFixed(1).padStart(8)} µs ` +
@@ -211,10 +224,10 @@ async function measureRound(
   operations: Operations,
   inFlight: number,
   upstream: Upstream,
-  latencyMs: number,
+  setting: Setting,
   cpuMs: number,
 ): Promise<Round> {
-  const callsBefore = await upstream.set(latencyMs);
+  const before = await upstream.set(setting);
   const cpuBefore = server.cpuUs();
   const result = await load({
     url: server.url,
@@ -224,7 +237,14 @@ async function measureRound(
     enough: spent(server, cpuBefore + cpuMs * 1000),
   });
   const cpuUs = server.cpuUs() - cpuBefore;
-  return { ...result, cpuUs, calls: (await upstream.set(latencyMs)) - callsBefore };
+  const after = await upstream.set(setting);
+  return {
+    ...result,
+    cpuUs,
+    calls: after.calls - before.calls,
+    handshakes: after.handshakes - before.handshakes,
+    resumed: after.resumed - before.resumed,
+  };
 }
 
 /** Whether the server's CPU time has come to `untilUs`; looked up now and then only, for it costs more than a request. */

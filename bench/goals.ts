@@ -1,7 +1,16 @@
 import type { Alone } from './alone.ts';
 import type { Row } from './comparison.ts';
 import type { FleetRow } from './fleet.ts';
-import { FLOOR, MERCURIUS, OURS, OURS_MEMORY, OURS_REDIS, REST } from './peers.ts';
+import {
+  FLOOR,
+  MERCURIUS,
+  MERCURIUS_DISPATCH,
+  MERCURIUS_PRODUCTION,
+  OURS,
+  OURS_MEMORY,
+  OURS_REDIS,
+  REST,
+} from './peers.ts';
 
 export interface Goal {
   readonly name: string;
@@ -12,10 +21,17 @@ export interface Goal {
 
 /** The most that an entity may cost, to the floor. */
 const MOST: readonly (readonly [size: number, ratio: number])[] = [
-  [1, 2.2],
-  [100, 1.5],
-  [1000, 1.5],
+  [100, 1.25],
+  [1000, 1.1],
 ];
+/** The most that an entity may cost, to another server, from one size on. */
+const TO_PEERS: readonly (readonly [server: string, what: string, from: number, ratio: number])[] = [
+  [MERCURIUS, 'Mercurius with JIT', 1, 1],
+  [MERCURIUS_DISPATCH, 'Mercurius given our client', 100, 1],
+  [MERCURIUS_PRODUCTION, 'Mercurius for production', 1, 0.5],
+];
+/** The most that a batch may take at 20 ms upstream, to the floor. */
+const WALL = 1.05;
 /** How many times less an entity must cost than with RESTDataSource. */
 const BELOW_REST: readonly (readonly [size: number, factor: number])[] = [
   [100, 5],
@@ -46,12 +62,15 @@ export function judge(rows: readonly Row[], alone: Alone | undefined): Goal[] {
     });
   };
 
+  const sizes = [...new Set(rows.map(({ size }) => size))];
   for (const [size, limit] of MOST) {
     atMost(`CPU for an entity, to the floor, at ${size}`, limit, find(OURS, size)?.ratio.median, ' ×');
   }
-  for (const size of [100, 1000]) {
-    const ratio = quotient(find(OURS, size)?.cpuUs.median, find(MERCURIUS, size)?.cpuUs.median);
-    atMost(`the same, to Mercurius with JIT, at ${size}`, 1, ratio, ' ×');
+  for (const [server, what, from, limit] of TO_PEERS) {
+    for (const size of sizes.filter((size) => size >= from)) {
+      const ratio = quotient(find(OURS, size)?.cpuUs.median, find(server, size)?.cpuUs.median);
+      atMost(`the same, to ${what}, at ${size}`, limit, ratio, ' ×');
+    }
   }
   for (const [size, factor] of BELOW_REST) {
     const times = quotient(find(REST, size)?.cpuUs.median, find(OURS, size)?.cpuUs.median);
@@ -71,9 +90,9 @@ export function judge(rows: readonly Row[], alone: Alone | undefined): Goal[] {
   }
   const flatness = quotient(find(OURS, 10_000)?.cpuUs.median, find(OURS, 100)?.cpuUs.median);
   atMost('CPU for an entity at 10 000, to that at 100', FLAT, flatness, ' ×');
-  for (const size of [100, 1000]) {
+  for (const size of sizes) {
     const wall = quotient(find(OURS, size, 20)?.p50Ms, find(FLOOR, size, 20)?.p50Ms);
-    atMost(`time of a batch at 20 ms upstream, to the floor, at ${size}`, 1.3, wall, ' ×');
+    atMost(`time of a batch at 20 ms upstream, to the floor, at ${size}`, WALL, wall, ' ×');
   }
   if (alone !== undefined) {
     const memory = quotient(alone.rssAfterMillion, alone.rssAfter100k);

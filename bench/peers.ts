@@ -8,6 +8,7 @@ export const OUR_PROGRAM = 'dist/main.js';
 /** What every ratio is a ratio to. */
 export const FLOOR = 'floor';
 export const OURS = 'ours';
+export const BEFORE = 'before';
 export const OURS_MEMORY = 'ours-memory';
 export const OURS_REDIS = 'ours-redis';
 
@@ -43,11 +44,18 @@ function peer(name: string, description: string, file: string, ...args: string[]
 
 /** Another version of this project, already built, to be compared with this one in the same run. */
 export function before(folder: string): Peer {
-  return ours('before', 'another version of ours', { folder });
+  return ours(BEFORE, 'another version of ours', { folder });
 }
 
 export const MERCURIUS = 'mercurius';
+export const MERCURIUS_DISPATCH = 'mercurius-dispatch';
+export const MERCURIUS_PRODUCTION = 'mercurius-production';
+export const APOLLO_PRODUCTION = 'apollo-fastify-production';
 export const REST = 'apollo-rest';
+
+/** What the others lack, from npm: `servers/production.ts`. */
+const PROTECTIONS =
+  'deadlines, undici `retry`, opossum, @fastify/under-pressure, pino, prom-client, limits of GraphQL Armor';
 
 export const PEERS: readonly Peer[] = [
   peer(FLOOR, 'bare node:http and undici `dispatch`: no GraphQL, no checks', 'floor'),
@@ -59,11 +67,21 @@ export const PEERS: readonly Peer[] = [
     sizes: [10, 100, 1000],
   }),
   peer(MERCURIUS, 'Mercurius federation, `jit: 1`, undici `request`', 'mercurius', 'request'),
-  peer('mercurius-dispatch', 'the same with undici `dispatch`', 'mercurius', 'dispatch'),
+  peer(MERCURIUS_DISPATCH, 'the same with undici `dispatch`', 'mercurius', 'dispatch'),
+  peer(
+    MERCURIUS_PRODUCTION,
+    `Mercurius federation, \`jit: 1\`, undici \`request\`, ${PROTECTIONS}`,
+    'mercurius-production',
+  ),
   peer('graphql-js', 'graphql-js behind node:http, documents kept, undici `dispatch`', 'graphql-js'),
   peer('yoga', 'GraphQL Yoga, undici `dispatch`', 'yoga', 'dispatch'),
   peer('apollo-dispatch', 'Apollo Server standalone, undici `dispatch`', 'apollo', 'dispatch'),
   peer('apollo', 'Apollo Server standalone, undici `request`', 'apollo', 'request'),
   peer('apollo-fastify', 'Apollo Server on Fastify, undici `request`', 'apollo-fastify', 'request'),
+  peer(
+    APOLLO_PRODUCTION,
+    `Apollo Server on Fastify, undici \`request\`, ${PROTECTIONS}`,
+    'apollo-fastify-production',
+  ),
   peer(REST, 'Apollo Server standalone, `@apollo/datasource-rest`', 'apollo-datasource-rest'),
 ];

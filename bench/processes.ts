@@ -1,29 +1,59 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { OUR_PROGRAM, type Peer, ROOT } from './peers.ts';
-import type { Calls, Listening, Setting } from './upstream.ts';
+import type { Counts, Listening, Setting } from './upstream.ts';
 
 export interface Upstream {
   readonly origin: string;
-  /** Milliseconds before each answer from now on; resolves to the calls since the start. */
-  set(latencyMs: number): Promise<number>;
+  /** What a server needs to trust it. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Holds from now on; resolves to what was counted since the start. */
+  set(setting: Setting): Promise<Counts>;
   stop(): void;
 }
 
-export async function startUpstream(): Promise<Upstream> {
-  const child = fork(fileURLToPath(new URL('upstream.ts', import.meta.url)));
+export function startUpstream(): Promise<Upstream> {
+  return forkUpstream([], {});
+}
+
+/** Over TLS, with a certificate of its own. */
+export async function startTlsUpstream(): Promise<Upstream> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
+  try {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const options =
+      '-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=bench -addext subjectAltName=IP:127.0.0.1';
+    execFileSync('openssl', ['req', ...options.split(' '), '-keyout', key, '-out', cert], { stdio: 'pipe' });
+    const upstream = await forkUpstream([key, cert], { NODE_EXTRA_CA_CERTS: cert });
+    return {
+      ...upstream,
+      stop() {
+        upstream.stop();
+        rmSync(folder, { recursive: true });
+      },
+    };
+  } catch (error) {
+    rmSync(folder, { recursive: true });
+    throw error;
+  }
+}
+
+async function forkUpstream(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Upstream> {
+  const child = fork(fileURLToPath(new URL('upstream.ts', import.meta.url)), args);
   const [{ origin }] = (await once(child, 'message')) as [Listening];
   return {
     origin,
-    async set(latencyMs) {
-      const setting: Setting = { latencyMs };
+    environment,
+    async set(setting) {
       child.send(setting);
-      const [{ calls }] = (await once(child, 'message')) as [Calls];
-      return calls;
+      const [counts] = (await once(child, 'message')) as [Counts];
+      return counts;
     },
     stop: () => child.disconnect(),
   };
@@ -40,6 +70,8 @@ export interface RunningServer {
   /** Bytes, since the last `forgetPeak`. */
   peakRss(): number;
   forgetPeak(): void;
+  /** Sends a message to the program and resolves to its answer. */
+  ask(message: string): Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -48,22 +80,29 @@ export interface StartOptions {
   readonly maxDeviceTasks?: number | undefined;
   /** For who uses it. */
   readonly redisUrl?: string | undefined;
+  /** A module to be imported before the program. */
+  readonly imports?: string;
 }
 
 export function startServer(
   { name, command, environment, usesRedis, folder = ROOT }: Peer,
-  upstream: string,
-  { maxDeviceTasks, redisUrl }: StartOptions = {},
+  upstream: Upstream,
+  { maxDeviceTasks, redisUrl, imports }: StartOptions = {},
 ): Promise<RunningServer> {
-  const own = { ...(usesRedis && redisUrl !== undefined && { REDIS_URL: redisUrl }), ...environment };
+  const own = {
+    ...upstream.environment,
+    ...(usesRedis && redisUrl !== undefined && { REDIS_URL: redisUrl }),
+    ...environment,
+  };
   const all =
     command[0] === OUR_PROGRAM
-      ? ourEnvironment(upstream, {
+      ? ourEnvironment(upstream.origin, {
           ...(maxDeviceTasks !== undefined && { MAX_DEVICE_TASKS: String(maxDeviceTasks) }),
           ...own,
         })
-      : { UPSTREAM: upstream, ...own };
-  return spawnServer(name, command, all, (line) => console.error(`${name}: ${line}`), folder);
+      : { UPSTREAM: upstream.origin, ...own };
+  const full = imports === undefined ? command : ['--import', join(ROOT, imports), ...command];
+  return spawnServer(name, full, all, (line) => console.error(`${name}: ${line}`), folder);
 }
 
 /**
@@ -82,7 +121,7 @@ export async function spawnServer(
   const child = spawn(process.execPath, command, {
     cwd: folder,
     env: { NODE_ENV: 'production', ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const url = await addressOf(child, name, onLine);
   const { pid } = child as { pid: number };
@@ -94,6 +133,11 @@ export async function spawnServer(
     peakRss: () => memory(pid, 'VmHWM'),
     // See proc_pid_clear_refs(5).
     forgetPeak: () => writeFileSync(`/proc/${pid}/clear_refs`, '5'),
+    async ask(message) {
+      child.send(message);
+      const [answer] = (await once(child, 'message')) as [unknown];
+      return answer;
+    },
     async stop() {
       const closed = once(child, 'close');
       child.kill('SIGKILL');

@@ -11,10 +11,10 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 try {
-  // Imported only after the check, because an older Node might fail on the import before it could report the reason.
-  const { startDemo } = await import('./demo.ts');
   const { values } = parseArgs({ options: { replicas: { type: 'string', default: '1' } } });
   if (!/^[1-9]$/.test(values.replicas)) throw new Error('--replicas must be 1 to 9');
+  // Imported only after the checks, because an older Node might fail on the import before it could report the reason.
+  const { startDemo } = await import('./demo.ts');
   const demo = await startDemo(Number(values.replicas));
   let told = await demo.savings();
   const tell = async (): Promise<void> => {

@@ -1,33 +1,48 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 
 export interface Redis {
   readonly url: string;
   readonly port: number;
-  /** Freezes it, until it is stopped. */
-  freeze(): void;
+  /** Freezes or thaws it. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   stop(): Promise<void>;
 }
 
+export interface RedisOptions {
+  /** Default: a free one. */
+  readonly port?: number | undefined;
+  readonly program?: string;
+  readonly args?: readonly string[];
+}
+
 /**
- * Starts a Redis of its own, without anything on disk.
+ * Starts a Redis of its own, which leaves nothing on disk.
  *
- * @param port Default: a free one.
- * @returns Nothing where `redis-server` is not installed.
+ * @returns Nothing where the program is not installed.
  */
-export async function startRedis(port?: number): Promise<Redis | undefined> {
-  port ??= await freePort();
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', tmpdir()];
+export async function startRedis(options: RedisOptions = {}): Promise<Redis | undefined> {
+  const { port = await freePort(), program = 'redis-server', args = [] } = options;
+  const directory = mkdtempSync(join(tmpdir(), 'redis-'));
+  const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', directory];
   // Detached, for a Ctrl-C is meant for the demo, which ends Redis last.
-  const child = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
-  process.once('exit', () => child.kill('SIGKILL'));
+  const child = spawn(program, [...own, ...args], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  function kill(): void {
+    child.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  }
+  process.once('exit', kill);
   try {
     await once(child, 'spawn');
   } catch {
+    process.off('exit', kill);
+    kill();
     return undefined;
   }
   const exited = once(child, 'exit');
@@ -36,9 +51,10 @@ export async function startRedis(port?: number): Promise<Redis | undefined> {
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
-    freeze: () => void child.kill('SIGSTOP'),
+    signal: (signal) => void child.kill(signal),
     async stop() {
-      child.kill('SIGKILL');
+      process.off('exit', kill);
+      kill();
       await exited;
     },
   };

@@ -178,11 +178,11 @@ async function disturbRedis(): Promise<void> {
   const { everyMs, frozenMs, goneMs, backMs } = REDIS_AWAY;
   while (performance.now() - startedMs + everyMs < RUN_MS) {
     await delay(frozenMs);
-    redis?.freeze();
+    redis?.signal('SIGSTOP');
     await delay(goneMs - frozenMs);
     await redis?.stop();
     await delay(backMs - goneMs);
-    redis = await startRedis(redisPort);
+    redis = await startRedis({ port: redisPort });
     await delay(everyMs - backMs);
   }
 }

@@ -1,17 +1,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
-import { setTimeout as deadline } from 'node:timers/promises';
+import type { AddressInfo } from 'node:net';
 
 import { Pool, request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createSimulator } from '../src/simulator/simulator.ts';
-import { createUniformFleet } from '../src/simulator/fleet.ts';
 import { httpAnswer, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
 import {
   askEntities,
-  CREDENTIALS,
   devices,
   entitiesQuery,
   type Environment,
@@ -20,6 +16,7 @@ import {
   post,
   type ServiceProcess,
   startProcess,
+  startProgram,
 } from './service.ts';
 
 const TOKEN: Environment = { PORT: '0', ONENET_AUTHORIZATION: 'token' };
@@ -70,15 +67,6 @@ async function statusOf(url: string, path: string): Promise<number> {
   return statusCode;
 }
 
-async function connectTo(url: string): Promise<Socket> {
-  const socket = connect(Number(new URL(url).port), '127.0.0.1');
-  // The process may drop the connection as it exits.
-  socket.on('error', () => undefined);
-  onTestFinished(() => void socket.destroy());
-  await once(socket, 'connect');
-  return socket;
-}
-
 describe('a start', () => {
   it('prints its address in one line, with a free port', async () => {
     const { lines, listening } = launch(TOKEN);
@@ -94,12 +82,7 @@ describe('a start', () => {
   });
 
   it('answers from OneNET', async () => {
-    const onenet = await createSimulator({
-      credentials: CREDENTIALS,
-      fleet: createUniformFleet({ seed: 'test' }),
-    });
-    onTestFinished(() => onenet.close());
-    const service = await startProcess({ ONENET_URL: onenet.url });
+    const { service } = await startProgram();
     const { body } = await askEntities(service, 'otaTask(type: FOTA) { target }', devices('1'));
     expect(body).toEqual({ data: { _entities: [{ otaTask: { target: expect.any(String) } }] } });
   });
@@ -283,29 +266,6 @@ describe('a stop signal', () => {
     onenet.release();
     expect((await answer).status).toBe(200);
     expect(await service.exited).toBe(0);
-  });
-
-  it('ends the process within 25 s, whatever clients leave unfinished', { timeout: 40_000 }, async () => {
-    const head = 'POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100';
-    const unfinished = {
-      'a connection without a request': '',
-      'half of a head': 'POST /graphql HTTP/1.1\r\nHo',
-      'half of a body': `${head}\r\n\r\n{"query":`,
-    };
-    const endings = Object.entries(unfinished).map(async ([name, bytes]) => {
-      const service = await startProcess({});
-      const socket = await connectTo(service.url);
-      if (bytes !== '') socket.write(bytes);
-      // Accepted after the connection above, so the process has accepted that one by now.
-      await statusOf(service.url, '/livez');
-      service.child.kill('SIGTERM');
-      return [name, await Promise.race([service.exited, deadline(25_000, 'still running', { ref: false })])];
-    });
-    expect(Object.fromEntries(await Promise.all(endings))).toEqual({
-      'a connection without a request': 0,
-      'half of a head': 0,
-      'half of a body': 0,
-    });
   });
 });
 

@@ -6,8 +6,7 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createUniformFleet } from '../src/simulator/fleet.ts';
-import { createSimulator, type Fault, type SimulatorOptions } from '../src/simulator/simulator.ts';
+import type { Fault, SimulatorOptions } from '../src/simulator/simulator.ts';
 import { byCause, CANARY, FAILURES, oneOfEach, WIRE_FAILURES } from './failures.ts';
 import { scrape, valueOf } from './metrics-text.ts';
 import { httpAnswer, startRawUpstream, taskAnswer } from './onenet/raw-upstream.ts';
@@ -17,33 +16,18 @@ import {
   CREDENTIALS,
   devices,
   entitiesQuery,
-  type Environment,
   post,
   type Service,
   startBoth,
   startOnce,
   startProcess,
-  type Until,
+  startProgram,
+  startService,
 } from './service.ts';
 
 const SELECTION = 'otaTask(type: FOTA) { target token }';
 const ids = (count: number, prefix = 'd'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-
-/** The program in a process of its own, in front of a simulator in this process. */
-async function startProgram(
-  options: SimulatorOptions = {},
-  environment: Environment = {},
-  until: Until = onTestFinished,
-) {
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    ...options,
-  });
-  until(() => onenet.close());
-  return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }, until) };
-}
 
 /** The codes of an answer's errors; empty if there is only data. */
 async function codesOf(service: Service, ...deviceIds: readonly string[]): Promise<string[]> {
@@ -68,7 +52,7 @@ describe('an upstream that misbehaves on the wire', () => {
         await connection.request();
         await behave(connection);
       });
-      const service = await startProcess({ ONENET_URL: upstream.origin, ONENET_TIMEOUT_MS: '1000' });
+      const service = await startService(upstream.origin, { ONENET_TIMEOUT_MS: '1000' });
       expect(await codesOf(service, 'd1')).toEqual([code]);
       await Promise.all(upstream.connections.map(({ closed }) => closed));
       expect(upstream.connections).toHaveLength(attempts);
@@ -82,15 +66,13 @@ describe('an upstream that misbehaves on the wire', () => {
       .listen(0, '127.0.0.1');
     await once(server, 'listening');
     onTestFinished(() => void server.close());
-    const service = await startProcess({
-      ONENET_URL: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    });
+    const service = await startService(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
     expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
     expect(connections).toBe(1);
   });
 
   it('does not resolve: unavailable', async () => {
-    const service = await startProcess({ ONENET_URL: 'https://onenet.invalid' });
+    const service = await startService('https://onenet.invalid');
     expect(await codesOf(service, 'd1')).toEqual(['ONENET_UNAVAILABLE']);
   });
 
@@ -124,7 +106,7 @@ describe('an upstream that misbehaves on the wire', () => {
       await connection.request();
       connection.socket.resetAndDestroy();
     });
-    const service = await startProcess({ ONENET_URL: upstream.origin });
+    const service = await startService(upstream.origin);
     for (let i = 0; i < 8; i++) expect(await codesOf(service, `d${i}`)).toEqual([]);
     expect(upstream.connections.length).toBeGreaterThan(4);
   });
@@ -143,7 +125,7 @@ describe('kept connections', () => {
       await connection.request();
       connection.socket.resetAndDestroy();
     });
-    const service = await startProcess({ ONENET_URL: upstream.origin });
+    const service = await startService(upstream.origin);
     expect(await codesOf(service, ...ids(5))).toEqual([]);
     expect(await codesOf(service, 'next')).toEqual([]);
     expect(upstream.connections).toHaveLength(6);
@@ -203,42 +185,6 @@ describe('a retry', () => {
 });
 
 describe('the circuit', () => {
-  it('opens when all calls fail, fails fast, admits three probes, and notices the recovery', async () => {
-    let ill = true;
-    const { onenet, service } = await startProgram({
-      fault: () => (ill ? { kind: 'status', status: 503 } : undefined),
-    });
-    expect(new Set(await codesOf(service, ...ids(100)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
-    expect(onenet.calls.length).toBeLessThan(100 + 20);
-    expect(await metric(service, 'onenet_ota_upstream_circuit_state', { state: 'open' })).toBe(1);
-
-    onenet.resetCalls();
-    const started = performance.now();
-    expect(new Set(await codesOf(service, ...ids(100)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
-    expect(performance.now() - started).toBeLessThan(1000);
-    expect(onenet.calls).toHaveLength(0);
-
-    // Many clients ask continuously, and still only three probes are sent, five seconds apart.
-    await expect
-      .poll(async () => (await codesOf(service, ...ids(20)), onenet.calls.length), { timeout: 15_000 })
-      .toBe(3);
-    expect(new Set(await codesOf(service, ...ids(20)))).toEqual(new Set(['ONENET_UNAVAILABLE']));
-    expect(onenet.calls).toHaveLength(3);
-
-    ill = false;
-    const cured = performance.now();
-    await expect.poll(() => codesOf(service, 'd1', 'd2'), { timeout: 10_000 }).toEqual([]);
-    expect(performance.now() - cured).toBeLessThan(10_000);
-    expect(await codesOf(service, ...ids(100))).toEqual([]);
-    expect(service.log.flatMap(({ circuit }) => circuit ?? [])).toEqual([
-      'open',
-      'half-open',
-      'open',
-      'half-open',
-      'closed',
-    ]);
-  }, 40_000);
-
   it.each(byCause(FAILURES.filter(({ isOutage }) => !isOutage)))(
     'stays closed, however many answers there are: %s',
     async (_, { fault }) => {

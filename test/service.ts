@@ -66,18 +66,24 @@ export async function startService(
   return { url, log };
 }
 
-/** The service in front of a simulator in which, by default, every device has a FOTA and a SOTA task. */
-export async function startBoth(
-  options: SimulatorOptions = {},
-  environment: Environment = {},
-  until: Until = onTestFinished,
-): Promise<Service & { readonly onenet: Simulator }> {
+/** A simulator in which, by default, every device has a FOTA and a SOTA task. */
+async function startOneNet(options: SimulatorOptions, until: Until): Promise<Simulator> {
   const onenet = await createSimulator({
     credentials: CREDENTIALS,
     fleet: createUniformFleet({ seed: 'test' }),
     ...options,
   });
   until(() => onenet.close());
+  return onenet;
+}
+
+/** The service in this process, in front of a simulator. */
+export async function startBoth(
+  options: SimulatorOptions = {},
+  environment: Environment = {},
+  until: Until = onTestFinished,
+): Promise<Service & { readonly onenet: Simulator }> {
+  const onenet = await startOneNet(options, until);
   return { ...(await startService(onenet.url, environment, until)), onenet };
 }
 
@@ -94,6 +100,16 @@ export async function startProcess(
 ): Promise<ServiceProcess> {
   const { child, exited, log, listening } = launch({ ...ENVIRONMENT, ...environment }, until);
   return { child, exited, log, url: await listening };
+}
+
+/** The built program in a process of its own, in front of a simulator in this process. */
+export async function startProgram(
+  options: SimulatorOptions = {},
+  environment: Environment = {},
+  until: Until = onTestFinished,
+): Promise<{ readonly onenet: Simulator; readonly service: ServiceProcess }> {
+  const onenet = await startOneNet(options, until);
+  return { onenet, service: await startProcess({ ONENET_URL: onenet.url, ...environment }, until) };
 }
 
 /** Starts the built program with only this environment. */

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 
 import { createAuthorizationCheck } from '../src/simulator/authorization-check.ts';
 import type { Fault, RecordedCall, SimulatorOptions } from '../src/simulator/simulator.ts';
-import { type Environment, type Service, startBoth } from './service.ts';
+import { type Environment, type Service, startBoth, type Until } from './service.ts';
 
 /** Access keys by product id. */
 export const PRODUCTS = {
@@ -14,16 +14,19 @@ export const PRODUCTS = {
   p2: 'c2VjcmV0IG9mIHRoZSBzZWNvbmQgcHJvZHVjdA==',
 };
 
-/** A directory for as long as the test that calls this. */
-export function startDirectory(): string {
+/** A directory for as long as the test that calls this, unless told otherwise. */
+export function startDirectory(until: Until = onTestFinished): string {
   const directory = mkdtempSync(join(tmpdir(), 'products-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  until(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
 /** A products file; gives its path. */
-export function startProductsFile(products: Readonly<Record<string, string>> = PRODUCTS): string {
-  const path = join(startDirectory(), 'products.json');
+export function startProductsFile(
+  products: Readonly<Record<string, string>> = PRODUCTS,
+  until: Until = onTestFinished,
+): string {
+  const path = join(startDirectory(until), 'products.json');
   writeFileSync(path, JSON.stringify(products));
   return path;
 }
@@ -51,15 +54,17 @@ export function answerByProduct(products: Readonly<Record<string, string>>) {
 /** The service for several products, in front of a OneNET that knows them. */
 export function startProductsService(
   {
-    path = startProductsFile(),
+    path,
     products = PRODUCTS,
     ...options
   }: SimulatorOptions & { readonly path?: string; readonly products?: Readonly<Record<string, string>> } = {},
   environment: Environment = {},
+  until: Until = onTestFinished,
 ): Promise<Service & Awaited<ReturnType<typeof startBoth>>> {
   return startBoth(
     { credentials: { products }, fault: answerByProduct(products), ...options },
-    { ...productsEnvironment(path), ...environment },
+    { ...productsEnvironment(path ?? startProductsFile(PRODUCTS, until)), ...environment },
+    until,
   );
 }
 

@@ -1,7 +1,7 @@
 import { type Dispatcher, Pool } from 'undici';
 
 /** As many calls in flight as the subgraph allows itself by default. */
-const CONNECTIONS = 64;
+export const CONNECTIONS = 64;
 
 export const HEADERS = {
   'content-type': 'application/json',

@@ -53,6 +53,7 @@ function fillIn(page: string, headers: Readonly<Record<string, string>>): string
     ...BUILD_OPTIONS,
     endpoint: '/graphql',
     defaultQuery: exampleWithoutVariables,
+    variables: '{}',
     headers: JSON.stringify(headers, null, 2),
     // The headers typed in may include the secret.
     shouldPersistHeaders: false,

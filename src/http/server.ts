@@ -95,17 +95,14 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   });
 
   const follow = followRequests(server, check.isForGraphQL, metrics, logger, traceRequest);
-  server.addHook('onRequest', (request, reply, done) => {
+  server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     if (sandbox && check.isForGraphQL(request)) shareWithStudio(request, reply);
     const refusal = check.refusalOf(request);
-    if (refusal === undefined) {
-      done();
-      return;
-    }
+    if (refusal === undefined) return;
     const { status, allow } = refusal;
     if (status === 417) logRefusal(request, status);
-    void refuse(allow === undefined ? reply : reply.header('allow', allow), status);
+    return refuse(allow === undefined ? reply : reply.header('allow', allow), status);
   });
   server.addHook('onSend', (_request, reply, payload, done) => {
     // While draining, close each connection after its answer, or shutdown would wait until the last one is idle.

@@ -1,7 +1,7 @@
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { onTestFinished } from 'vitest';
 
-import { entitiesQuery } from '../service.ts';
+import { entitiesQuery, type Until } from '../service.ts';
 
 const TASK = {
   target: 't'.repeat(60),
@@ -14,11 +14,11 @@ const FIELDS = 18;
 const ENTITIES = 10_000;
 
 /** Starts a OneNET whose tasks have long version names; stops it after the test. */
-export async function startWordyOneNet(): Promise<Simulator> {
+export async function startWordyOneNet(until: Until = onTestFinished): Promise<Simulator> {
   const onenet = await createSimulator({
     fault: () => ({ kind: 'body', body: JSON.stringify({ errno: 0, error: 'succ', data: TASK }) }),
   });
-  onTestFinished(() => onenet.close());
+  until(() => onenet.close());
   return onenet;
 }
 

@@ -3,13 +3,15 @@ import { connect, type Socket } from 'node:net';
 
 import { onTestFinished } from 'vitest';
 
+import type { Until } from '../service.ts';
+
 /** A connection to the service that a test controls byte by byte; it is closed after the test. */
-export async function connectTo(url: string | URL): Promise<Socket> {
+export async function connectTo(url: string | URL, until: Until = onTestFinished): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   // The service may drop the connection at any moment.
   socket.on('error', () => undefined);
-  onTestFinished(() => void socket.destroy());
+  until(() => void socket.destroy());
   await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
   return socket;
 }

@@ -1,20 +1,15 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { parseProducts, type Products, readProducts, watchProducts } from '../../src/config/products-file.ts';
+import type { Until } from '../service.ts';
+import { startDirectory } from '../start-products.ts';
 import { until } from '../until.ts';
 
 const KEY = 'KuF3NT/jUBJ62LNBB/A8XZA9CqS3Cu79B/ABmfA1UCw=';
 const OTHER = 'b3RoZXI=';
-
-function startDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'products-'));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
-  return directory;
-}
 
 describe('a products file', () => {
   it('maps product ids to access keys', () => {
@@ -46,11 +41,11 @@ describe('a products file', () => {
   });
 });
 
-describe('a watched products file', { timeout: 20_000 }, () => {
-  function start(path: string) {
+describe.concurrent('a watched products file', { timeout: 20_000 }, () => {
+  function start(path: string, atEnd: Until) {
     const changes: Products[] = [];
     const faults: string[] = [];
-    onTestFinished(
+    atEnd(
       watchProducts(
         path,
         readProducts(path),
@@ -61,15 +56,15 @@ describe('a watched products file', { timeout: 20_000 }, () => {
     return { changes, faults };
   }
 
-  function startFile(): string {
-    const path = join(startDirectory(), 'products.json');
+  function startFile(atEnd: Until): string {
+    const path = join(startDirectory(atEnd), 'products.json');
     writeFileSync(path, JSON.stringify({ 1: KEY }));
     return path;
   }
 
   const CHANGED = JSON.stringify({ 1: OTHER, 2: KEY });
 
-  it.each([
+  it.for([
     { how: 'overwritten', change: (path: string) => writeFileSync(path, CHANGED) },
     {
       how: 'replaced by a file with the same times',
@@ -79,10 +74,10 @@ describe('a watched products file', { timeout: 20_000 }, () => {
         renameSync(`${path}.new`, path);
       },
     },
-  ])('is used when it is $how', async ({ change }) => {
-    const path = startFile();
+  ])('is used when it is $how', async ({ change }, { expect, onTestFinished }) => {
+    const path = startFile(onTestFinished);
     utimesSync(path, 1, 1);
-    const { changes, faults } = start(path);
+    const { changes, faults } = start(path, onTestFinished);
     change(path);
     await until(() => changes.length > 0);
     expect(changes.map((products) => [...products])).toEqual([
@@ -94,8 +89,8 @@ describe('a watched products file', { timeout: 20_000 }, () => {
     expect(faults).toEqual([]);
   });
 
-  it('is used when the symbolic link of a mounted secret is swapped', async () => {
-    const directory = startDirectory();
+  it('is used when the symbolic link of a mounted secret is swapped', async ({ expect, onTestFinished }) => {
+    const directory = startDirectory(onTestFinished);
     const version = (name: string, text: string): void => {
       mkdirSync(join(directory, name));
       writeFileSync(join(directory, name, 'products.json'), text);
@@ -104,14 +99,14 @@ describe('a watched products file', { timeout: 20_000 }, () => {
     };
     version('..2026_1', JSON.stringify({ 1: KEY }));
     symlinkSync(join('..data', 'products.json'), join(directory, 'products.json'));
-    const { changes } = start(join(directory, 'products.json'));
+    const { changes } = start(join(directory, 'products.json'), onTestFinished);
     version('..2026_2', CHANGED);
     rmSync(join(directory, '..2026_1'), { recursive: true });
     await until(() => changes.length > 0);
     expect(changes[0]?.get('2')).toBe(KEY);
   });
 
-  it.each([
+  it.for([
     {
       how: 'truncated',
       spoil: (path: string) => writeFileSync(path, '{"1":'),
@@ -127,15 +122,18 @@ describe('a watched products file', { timeout: 20_000 }, () => {
       fault: 'cannot be read',
     },
     { how: 'empty', spoil: (path: string) => writeFileSync(path, '{}'), fault: 'names no product' },
-  ])('stays in use while it is $how, with one log line, and is read again when it is valid', async (row) => {
-    const path = startFile();
-    const { changes, faults } = start(path);
-    row.spoil(path);
-    await until(() => faults.length > 0);
-    rmSync(path, { recursive: true, force: true });
-    writeFileSync(path, CHANGED);
-    await until(() => changes.length > 0);
-    expect(faults[0]).toBe(row.fault);
-    expect(faults.length).toBeLessThanOrEqual(2);
-  });
+  ])(
+    'stays in use while it is $how, with one log line, and is read again when it is valid',
+    async (row, { expect, onTestFinished }) => {
+      const path = startFile(onTestFinished);
+      const { changes, faults } = start(path, onTestFinished);
+      row.spoil(path);
+      await until(() => faults.length > 0);
+      rmSync(path, { recursive: true, force: true });
+      writeFileSync(path, CHANGED);
+      await until(() => changes.length > 0);
+      expect(faults[0]).toBe(row.fault);
+      expect(faults.length).toBeLessThanOrEqual(2);
+    },
+  );
 });

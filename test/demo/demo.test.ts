@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 
 import { request } from 'undici';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { post, startOnce } from '../service.ts';
 import { startDemo } from './start-demo.ts';
@@ -43,14 +41,13 @@ describe('the demo', () => {
   });
 
   it('uses free ports if its own are taken, and stops everything on Ctrl-C', async () => {
-    const squatter = createServer().listen(4000, '127.0.0.1');
-    // A port that is already taken by another process serves the test as well.
-    await Promise.race([once(squatter, 'listening'), once(squatter, 'error')]).catch(() => undefined);
-    onTestFinished(() => void squatter.close());
+    const first = running();
     const demo = await startDemo();
-    expect(demo.output).toContain('Port 4000 is taken');
-    expect(demo.gateway).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/graphql$/);
-    expect(demo.gateway).not.toContain(':4000/');
+    // Unless somebody else has the port, the first has it; what another process holds may be free a moment later.
+    const late = first.gateway.includes(':4000/') ? demo : first;
+    expect(late.output).toContain('Port 4000 is taken');
+    expect(late.gateway).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/graphql$/);
+    expect(late.gateway).not.toContain(':4000/');
     demo.child.kill('SIGINT');
     expect(await demo.exited).toBe(0);
   });

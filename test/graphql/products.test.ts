@@ -9,15 +9,12 @@ import { createYoga } from 'graphql-yoga';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { createGatewayServer } from '../../demo/gateway.ts';
-import { createSimulator } from '../../src/simulator/simulator.ts';
 import { scrape, valueOf } from '../metrics-text.ts';
-import { askEntities, type Environment, type LogLine, post, type Service, startProcess } from '../service.ts';
+import { askEntities, type Environment, type LogLine, post, type Service, type Until } from '../service.ts';
 import {
-  answerByProduct,
   deviceOf,
   productOf,
   PRODUCTS,
-  productsEnvironment,
   startDirectory,
   startProductsFile,
   startProductsService,
@@ -242,14 +239,12 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
 }
 
-describe('a products file that changes while the service runs', { timeout: 30_000 }, () => {
+describe.concurrent('a products file that changes while the service runs', { timeout: 30_000 }, () => {
   const NEW_KEY = 'YW5vdGhlciBrZXkgdGhhbiBiZWZvcmU=';
 
-  /** The service as a process of its own, in front of a OneNET that knows these products. */
-  async function start(path: string, products: Readonly<Record<string, string>>) {
-    const onenet = await createSimulator({ credentials: { products }, fault: answerByProduct(products) });
-    onTestFinished(() => onenet.close());
-    return startProcess({ ...productsEnvironment(path), ONENET_URL: onenet.url });
+  /** The service in front of a OneNET that knows these products. */
+  function start(path: string, products: Readonly<Record<string, string>>, atEnd: Until) {
+    return startProductsService({ path, products }, {}, atEnd);
   }
 
   async function targetOf(service: Service, product: string): Promise<unknown> {
@@ -260,10 +255,10 @@ describe('a products file that changes while the service runs', { timeout: 30_00
   const about = (log: readonly LogLine[]): LogLine[] =>
     log.filter(({ msg }) => String(msg).includes('products file'));
 
-  it('signs the next calls with the keys that it names now', async () => {
-    const path = startProductsFile({ p1: PRODUCTS.p1 });
+  it('signs the next calls with the keys that it names now', async ({ expect, onTestFinished }) => {
+    const path = startProductsFile({ p1: PRODUCTS.p1 }, onTestFinished);
     const known: Record<string, string> = { ...PRODUCTS };
-    const service = await start(path, known);
+    const service = await start(path, known, onTestFinished);
     expect([await targetOf(service, 'p1'), await targetOf(service, 'p2')]).toEqual(['p1', 'BAD_USER_INPUT']);
     known['p1'] = NEW_KEY;
     expect(await targetOf(service, 'p1')).toBe('ONENET_UNAUTHORIZED');
@@ -283,8 +278,11 @@ describe('a products file that changes while the service runs', { timeout: 30_00
     expect(JSON.stringify(service.log)).not.toMatch(/YW5vdGhl|KuF3NT|c2VjcmV0/);
   });
 
-  it('follows the link that Kubernetes swaps when a mounted secret changes', async () => {
-    const directory = startDirectory();
+  it('follows the link that Kubernetes swaps when a mounted secret changes', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const directory = startDirectory(onTestFinished);
     const mount = (version: string, products: object): void => {
       mkdirSync(join(directory, version));
       writeFileSync(join(directory, version, 'products.json'), JSON.stringify(products));
@@ -293,7 +291,7 @@ describe('a products file that changes while the service runs', { timeout: 30_00
     };
     mount('..1', { p1: PRODUCTS.p1 });
     symlinkSync(join('..data', 'products.json'), join(directory, 'products.json'));
-    const service = await start(join(directory, 'products.json'), PRODUCTS);
+    const service = await start(join(directory, 'products.json'), PRODUCTS, onTestFinished);
     expect(await targetOf(service, 'p2')).toBe('BAD_USER_INPUT');
     mount('..2', PRODUCTS);
     rmSync(join(directory, '..1'), { recursive: true });
@@ -302,7 +300,7 @@ describe('a products file that changes while the service runs', { timeout: 30_00
     expect(about(service.log).map(({ msg }) => msg)).toEqual(['products file changed']);
   });
 
-  it.each<[string, (path: string) => void, string]>([
+  it.for<[string, (path: string) => void, string]>([
     ['cut', (path) => writeFileSync(path, `{"p1":"${NEW_KEY}`), 'is not a JSON object'],
     ['empty', (path) => writeFileSync(path, ''), 'is not a JSON object'],
     ['without a product', (path) => writeFileSync(path, '{}'), 'names no product'],
@@ -316,21 +314,24 @@ describe('a products file that changes while the service runs', { timeout: 30_00
       },
       'cannot be read',
     ],
-  ])('is as it was while it is %s, which is said once and without a key', async (_, spoil, fault) => {
-    const path = startProductsFile();
-    const service = await start(path, PRODUCTS);
-    spoil(path);
-    await until(() => about(service.log).length > 0);
-    expect([await targetOf(service, 'p1'), await targetOf(service, 'p2')]).toEqual(['p1', 'p2']);
-    rmSync(path, { recursive: true, force: true });
-    const onlyFirst = JSON.stringify({ p1: PRODUCTS.p1 });
-    writeFileSync(`${path}.new`, onlyFirst);
-    renameSync(`${path}.new`, path);
-    await until(() => about(service.log).at(-1)?.['msg'] === 'products file changed');
-    expect(await targetOf(service, 'p2')).toBe('BAD_USER_INPUT');
-    const lines = about(service.log);
-    expect(lines[0]).toMatchObject({ level: 50, fault: expect.stringContaining(fault) });
-    expect(lines.filter(({ fault }) => fault === lines[0]?.['fault'])).toHaveLength(1);
-    expect(JSON.stringify(service.log)).not.toMatch(/YW5vdGhl|KuF3NT|c2VjcmV0/);
-  });
+  ])(
+    'is as it was while it is %s, which is said once and without a key',
+    async ([, spoil, fault], { expect, onTestFinished }) => {
+      const path = startProductsFile(PRODUCTS, onTestFinished);
+      const service = await start(path, PRODUCTS, onTestFinished);
+      spoil(path);
+      await until(() => about(service.log).length > 0);
+      expect([await targetOf(service, 'p1'), await targetOf(service, 'p2')]).toEqual(['p1', 'p2']);
+      rmSync(path, { recursive: true, force: true });
+      const onlyFirst = JSON.stringify({ p1: PRODUCTS.p1 });
+      writeFileSync(`${path}.new`, onlyFirst);
+      renameSync(`${path}.new`, path);
+      await until(() => about(service.log).at(-1)?.['msg'] === 'products file changed');
+      expect(await targetOf(service, 'p2')).toBe('BAD_USER_INPUT');
+      const lines = about(service.log);
+      expect(lines[0]).toMatchObject({ level: 50, fault: expect.stringContaining(fault) });
+      expect(lines.filter(({ fault }) => fault === lines[0]?.['fault'])).toHaveLength(1);
+      expect(JSON.stringify(service.log)).not.toMatch(/YW5vdGhl|KuF3NT|c2VjcmV0/);
+    },
+  );
 });

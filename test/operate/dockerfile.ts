@@ -156,15 +156,18 @@ interface Lock {
   readonly packages: Readonly<Record<string, { readonly version?: string; readonly optional?: boolean }>>;
 }
 
-/** Whether `npm ci` would install exactly what this repository has installed, which is usually the case. */
+/** Whether all that `npm ci` would install is installed in this repository, which is usually the case. */
 function isInstalledHere(): boolean {
-  const [installed, wanted] = ['node_modules/.package-lock.json', 'package-lock.json'].map(
-    (name) => (JSON.parse(readFileSync(join(REPOSITORY, name), 'utf8')) as Lock).packages,
-  ) as [Lock['packages'], Lock['packages']];
-  return Object.entries(wanted).every(
-    ([path, { version, optional }]) =>
-      path === '' || installed[path]?.version === version || (optional === true && !(path in installed)),
-  );
+  const { packages } = readJson('package-lock.json') as Lock;
+  return Object.entries(packages).every(([path, { version, optional }]) => {
+    const manifest = posix.join(path, 'package.json');
+    if (!existsSync(join(REPOSITORY, manifest))) return optional === true;
+    return path === '' || (readJson(manifest) as { readonly version: string }).version === version;
+  });
+}
+
+function readJson(path: string): unknown {
+  return JSON.parse(readFileSync(join(REPOSITORY, path), 'utf8'));
 }
 
 function emptyStage(): Omit<Stage, 'image' | 'root'> {

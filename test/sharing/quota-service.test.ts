@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 
 import { type Answer, askEntities, devices } from '../service.ts';
 import { until } from '../until.ts';
@@ -16,8 +16,8 @@ function codesOf({ body }: Answer): Set<string> {
   );
 }
 
-describe('the quota of a service', { timeout: 30_000 }, () => {
-  it('is kept in every second and used, retries included', async () => {
+describe.concurrent('the quota of a service', { timeout: 30_000 }, () => {
+  it('is kept in every second and used, retries included', async ({ expect, onTestFinished }) => {
     const broken = new Set<string | null>();
     const { service, times } = await startReplica(
       { ONENET_CALLS_PER_SECOND: '50' },
@@ -29,6 +29,7 @@ describe('the quota of a service', { timeout: 30_000 }, () => {
           return { kind: 'reset' };
         },
       },
+      onTestFinished,
     );
     const beganMs = performance.now();
     const answers = await Promise.all(
@@ -42,11 +43,15 @@ describe('the quota of a service', { timeout: 30_000 }, () => {
     expect(times.length / seconds).toBeLessThan(1.05 * 50 + 2);
   });
 
-  it('gives what gets no turn until its deadline a code to try again, and shows what waits', async () => {
-    const { service, times } = await startReplica({
-      ONENET_CALLS_PER_SECOND: '20',
-      REQUEST_TIMEOUT_MS: '1000',
-    });
+  it('gives what gets no turn until its deadline a code to try again, and shows what waits', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { service, times } = await startReplica(
+      { ONENET_CALLS_PER_SECOND: '20', REQUEST_TIMEOUT_MS: '1000' },
+      {},
+      onTestFinished,
+    );
     const asking = askEntities(service, TARGET, devices(...ids(100)));
     await until(async () => ((await gauge(service, 'onenet_ota_quota_waiting')) ?? 0) > 50);
     const { status, body } = await asking;
@@ -68,11 +73,15 @@ describe('the quota of a service', { timeout: 30_000 }, () => {
     expect(performance.now() - beganMs).toBeLessThan(500);
   });
 
-  it('is shared fairly: one device does not wait for the hundreds of another request', async () => {
-    const { service, onenet } = await startReplica({
-      ONENET_CALLS_PER_SECOND: '50',
-      REQUEST_TIMEOUT_MS: '3000',
-    });
+  it('is shared fairly: one device does not wait for the hundreds of another request', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { service, onenet } = await startReplica(
+      { ONENET_CALLS_PER_SECOND: '50', REQUEST_TIMEOUT_MS: '3000' },
+      {},
+      onTestFinished,
+    );
     const many = askEntities(service, TARGET, devices(...ids(500)));
     await until(() => onenet.calls.length > 5);
     const beganMs = performance.now();
@@ -81,10 +90,11 @@ describe('the quota of a service', { timeout: 30_000 }, () => {
     expect(codesOf(await many)).toEqual(new Set(['ONENET_RATE_LIMITED']));
   });
 
-  it('makes nobody wait while the circuit is open', async () => {
+  it('makes nobody wait while the circuit is open', async ({ expect, onTestFinished }) => {
     const { service } = await startReplica(
       { ONENET_CALLS_PER_SECOND: '100' },
       { fault: () => ({ kind: 'status', status: 500 }) },
+      onTestFinished,
     );
     await askEntities(service, TARGET, devices(...ids(50)));
     const beganMs = performance.now();

@@ -1,14 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { execFileSync } from 'node:child_process';
 
 import { createClient, RESP_TYPES } from '@redis/client';
 import { onTestFinished } from 'vitest';
 
+import { type Redis, startRedis as startServer } from '../../demo/redis.ts';
 import type { Until } from '../service.ts';
 
 function isOnPath(program: string): boolean {
@@ -26,49 +21,27 @@ if (REDIS_SERVERS.length === 0) {
   console.log('Neither redis-server nor valkey-server on the PATH: the tests with Redis are skipped.');
 }
 
-export interface RedisServer {
-  readonly port: number;
-  readonly url: string;
+export interface RedisServer extends Omit<Redis, 'stop'> {
   /**
    * Sends a command from outside the service, with the server's password if there is one; strings in the reply are
    * buffers.
    */
   command(...args: readonly (string | Buffer)[]): Promise<unknown>;
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   kill(): Promise<void>;
   /** Starts the server again, empty, on the same port. */
   start(): Promise<void>;
 }
 
-/** A server of its own, without anything on disk, for as long as the test that calls this, unless told otherwise. */
+/** A server of its own for as long as the test that calls this, unless told otherwise. */
 export async function startRedis(
   program: string,
   args: readonly string[] = [],
   until: Until = onTestFinished,
 ): Promise<RedisServer> {
-  const port = await freePort();
-  const url = `redis://127.0.0.1:${port}`;
+  let server = (await startServer({ program, args })) as Redis;
+  until(() => server.stop());
+  const { port, url } = server;
   let password = '';
-  const directory = mkdtempSync(join(tmpdir(), 'redis-'));
-  let child: ChildProcess;
-
-  async function start(): Promise<void> {
-    const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', directory];
-    const started = spawn(program, [...options, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-    child = started;
-    const lines = createInterface(started.stdout);
-    for await (const line of lines) if (line.includes('Ready to accept connections')) break;
-    started.stdout.resume();
-  }
-
-  async function kill(): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-
-  await start();
-  until(kill);
   return {
     port,
     url,
@@ -89,17 +62,10 @@ export async function startRedis(
         client.destroy();
       }
     },
-    signal: (signal) => void child.kill(signal),
-    kill,
-    start,
+    signal: (signal) => server.signal(signal),
+    kill: () => server.stop(),
+    async start() {
+      server = (await startServer({ program, args, port })) as Redis;
+    },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

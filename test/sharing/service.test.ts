@@ -3,12 +3,20 @@ import { connect } from 'node:net';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import type { RecordedCall } from '../../src/simulator/simulator.ts';
+import type { RecordedCall, SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { scrape } from '../metrics-text.ts';
-import { type Answer, askEntities, devices, entitiesQuery, type Service } from '../service.ts';
+import {
+  type Answer,
+  askEntities,
+  devices,
+  entitiesQuery,
+  type Environment,
+  type Service,
+  startBoth,
+} from '../service.ts';
 import { until } from '../until.ts';
 import { asked } from './start-chain.ts';
-import { gauge, pairsIn, startReplica } from './start-replicas.ts';
+import { gauge, pairsIn } from './start-replicas.ts';
 
 const TARGET = 'otaTask(type: FOTA) { target }';
 const ADDRESS = 'otaTask(type: FOTA) { downloadUrl }';
@@ -17,6 +25,12 @@ function codesOf({ body }: Answer): Set<string> {
   return new Set(
     (body.errors ?? []).map(({ extensions }: { extensions: { code: string } }) => extensions.code),
   );
+}
+
+/** In the process of the test; the tests with Redis start replicas as they are. */
+async function start(environment?: Environment, options?: SimulatorOptions) {
+  const { onenet, ...service } = await startBoth(options, environment);
+  return { onenet, service };
 }
 
 /** A request whose client can leave. */
@@ -37,7 +51,7 @@ async function begin({ url }: Service, id: string) {
 
 describe('the metrics of sharing', { timeout: 30_000 }, () => {
   it('are there from the start, but for what is told of a Redis that there is not', async () => {
-    const { service } = await startReplica();
+    const { service } = await start();
     const samples = await scrape(service);
     expect(pairsIn(samples)).toEqual({ onenet: 0, in_flight: 0, memory: 0, redis: 0 });
     expect(samples.map(({ name }) => name)).toContain('onenet_ota_quota_waiting');
@@ -45,7 +59,7 @@ describe('the metrics of sharing', { timeout: 30_000 }, () => {
   });
 
   it('say that Redis is away where it cannot be reached', async () => {
-    const { service } = await startReplica({ REDIS_URL: 'redis://127.0.0.1:1', CACHE_TTL_MS: '60000' });
+    const { service } = await start({ REDIS_URL: 'redis://127.0.0.1:1', CACHE_TTL_MS: '60000' });
     expect(await gauge(service, 'onenet_ota_redis_available')).toBe(0);
     const { body } = await askEntities(service, TARGET, devices('a'));
     expect(body.errors).toBeUndefined();
@@ -54,7 +68,7 @@ describe('the metrics of sharing', { timeout: 30_000 }, () => {
   });
 
   it('count each pair once for each request, and no failure', async () => {
-    const { service } = await startReplica(
+    const { service } = await start(
       { CACHE_TTL_MS: '60000', CACHE_ABSENT_TTL_MS: '60000' },
       {
         fault: ({ deviceId }) => {
@@ -71,14 +85,14 @@ describe('the metrics of sharing', { timeout: 30_000 }, () => {
 
 describe('what is kept', { timeout: 30_000 }, () => {
   it('is nothing unless it is wanted', async () => {
-    const { service, onenet } = await startReplica();
+    const { service, onenet } = await start();
     for (let i = 0; i < 2; i++) await askEntities(service, TARGET, devices('a'));
     expect(asked(onenet)).toEqual(['a', 'a']);
   });
 
   it('is a task for its life and an absence for another, and no error', async () => {
     const errnos: Readonly<Record<string, number>> = { none: 4, over: 12, bad: 2, odd: 99 };
-    const { service, onenet } = await startReplica(
+    const { service, onenet } = await start(
       { CACHE_TTL_MS: '60000', CACHE_ABSENT_TTL_MS: '500' },
       {
         fault: ({ deviceId }) =>
@@ -99,13 +113,13 @@ describe('what is kept', { timeout: 30_000 }, () => {
   });
 
   it('are the most recently used, and no more than may be', async () => {
-    const { service, onenet } = await startReplica({ CACHE_TTL_MS: '60000', CACHE_MAX_ENTRIES: '2' });
+    const { service, onenet } = await start({ CACHE_TTL_MS: '60000', CACHE_MAX_ENTRIES: '2' });
     for (const id of ['a', 'b', 'a', 'c', 'a', 'b']) await askEntities(service, TARGET, devices(id));
     expect(asked(onenet)).toEqual(['a', 'b', 'c', 'b']);
   });
 
   it('serves who wants the address only where it has it', async () => {
-    const { service, onenet } = await startReplica({ CACHE_TTL_MS: '60000' });
+    const { service, onenet } = await start({ CACHE_TTL_MS: '60000' });
     for (const field of [TARGET, ADDRESS, TARGET, ADDRESS]) {
       const { body } = await askEntities(service, field, devices('a'));
       expect(body.errors).toBeUndefined();
@@ -117,7 +131,7 @@ describe('what is kept', { timeout: 30_000 }, () => {
 
 describe('requests at the same time', { timeout: 30_000 }, () => {
   it('have one call for one pair, and one error, which is not remembered', async () => {
-    const { service, onenet } = await startReplica(
+    const { service, onenet } = await start(
       {},
       {
         latencyMs: 300,
@@ -135,7 +149,7 @@ describe('requests at the same time', { timeout: 30_000 }, () => {
   });
 
   it('share a call with the address with all, and one without it with those who do not want it', async () => {
-    const { service, onenet } = await startReplica({}, { latencyMs: 500 });
+    const { service, onenet } = await start({}, { latencyMs: 500 });
     const first = askEntities(service, TARGET, devices('a'));
     await until(() => onenet.inFlight === 1);
     const others = [ADDRESS, TARGET, ADDRESS].map((field) => askEntities(service, field, devices('a')));
@@ -144,7 +158,7 @@ describe('requests at the same time', { timeout: 30_000 }, () => {
   });
 
   it('have the answer though the one who asked first leaves; the call ends with the last', async () => {
-    const { service, onenet } = await startReplica({}, { latencyMs: 1000 });
+    const { service, onenet } = await start({}, { latencyMs: 1000 });
     const first = await begin(service, 'a');
     await until(() => onenet.inFlight === 1);
     const second = askEntities(service, TARGET, devices('a'));
@@ -163,7 +177,7 @@ describe('requests at the same time', { timeout: 30_000 }, () => {
   });
 
   it('have each a deadline of their own', async () => {
-    const { service, onenet } = await startReplica(
+    const { service, onenet } = await start(
       { REQUEST_TIMEOUT_MS: '1000', ONENET_CONNECTIONS: '1' },
       { latencyMs: ({ deviceId }: RecordedCall) => (deviceId === 'first' ? 800 : 600) },
     );

@@ -9,6 +9,7 @@ import {
 } from '../../src/simulator/simulator.ts';
 import { type Sample, scrape, valueOf } from '../metrics-text.ts';
 import { CREDENTIALS, type Environment, type ServiceProcess, startProcess, type Until } from '../service.ts';
+import { until } from '../until.ts';
 
 export interface Fleet {
   readonly onenet: Simulator;
@@ -22,7 +23,7 @@ export async function startReplicas(
   count: number,
   environment: Environment = {},
   { fault, ...options }: SimulatorOptions = {},
-  until: Until = onTestFinished,
+  atEnd: Until = onTestFinished,
 ): Promise<Fleet> {
   const times: number[] = [];
   const onenet = await createSimulator({
@@ -34,16 +35,16 @@ export async function startReplicas(
     },
     ...options,
   });
-  until(() => onenet.close());
+  atEnd(() => onenet.close());
   const replicas = await Promise.all(
-    Array.from({ length: count }, () => startProcess({ ONENET_URL: onenet.url, ...environment }, until)),
+    Array.from({ length: count }, () => startProcess({ ONENET_URL: onenet.url, ...environment }, atEnd)),
   );
   return { onenet, times, replicas };
 }
 
 /** One of them. */
-export async function startReplica(environment?: Environment, options?: SimulatorOptions) {
-  const { onenet, times, replicas } = await startReplicas(1, environment, options);
+export async function startReplica(environment?: Environment, options?: SimulatorOptions, atEnd?: Until) {
+  const { onenet, times, replicas } = await startReplicas(1, environment, options, atEnd);
   return { onenet, times, service: replicas[0] as ServiceProcess };
 }
 
@@ -56,4 +57,11 @@ export function pairsIn(samples: readonly Sample[]): Record<string, number | und
 
 export async function gauge(service: Pick<ServiceProcess, 'url'>, name: string): Promise<number | undefined> {
   return valueOf(await scrape(service), name);
+}
+
+/** Resolves when all of them use Redis. */
+export async function redisAvailable(replicas: readonly Pick<ServiceProcess, 'url'>[]): Promise<void> {
+  for (const replica of replicas) {
+    await until(async () => (await gauge(replica, 'onenet_ota_redis_available')) === 1);
+  }
 }

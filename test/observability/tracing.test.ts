@@ -4,9 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createUniformFleet } from '../src/simulator/fleet.ts';
-import { createSimulator } from '../src/simulator/simulator.ts';
-import { faultByName } from './fault-by-name.ts';
+import { faultByName } from '../fault-by-name.ts';
 import {
   askEntities,
   CREDENTIALS,
@@ -14,8 +12,10 @@ import {
   type Environment,
   post,
   type ServiceProcess,
-  startProcess,
-} from './service.ts';
+  startOnce,
+  startProgram,
+  type Until,
+} from '../service.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const ROUTER_SPAN = '00f067aa0ba902b7';
@@ -48,7 +48,7 @@ interface Collector {
 }
 
 /** An OpenTelemetry collector. */
-async function startCollector(): Promise<Collector> {
+async function startCollector(until: Until = onTestFinished): Promise<Collector> {
   const requests: Collector['requests'] = [];
   const server = createServer((request, response) => {
     let body = '';
@@ -58,7 +58,7 @@ async function startCollector(): Promise<Collector> {
       response.setHeader('content-type', 'application/json').end('{}');
     });
   }).listen(0, '127.0.0.1');
-  onTestFinished(() => {
+  until(() => {
     server.close();
     server.closeAllConnections();
   });
@@ -81,15 +81,9 @@ function spansOf({ scopeSpans }: { scopeSpans: { spans: RawSpan[] }[] }): Span[]
   );
 }
 
-/** The built program in front of a simulator, with these variables to configure tracing. */
-async function start(environment: Environment): Promise<ServiceProcess> {
-  const onenet = await createSimulator({
-    credentials: CREDENTIALS,
-    fleet: createUniformFleet({ seed: 'test' }),
-    fault: faultByName,
-  });
-  onTestFinished(() => onenet.close());
-  return startProcess({ ONENET_URL: onenet.url, ...environment });
+/** The built program, with these variables to configure tracing. */
+async function start(environment: Environment, until?: Until): Promise<ServiceProcess> {
+  return (await startProgram({ fault: faultByName }, environment, until)).service;
 }
 
 /** Stops the process, which sends the remaining spans. */
@@ -179,6 +173,26 @@ describe('a traced request', () => {
     ]);
   });
 
+  const FAILING = ['errno-7', 'status-503', 'reset-1', 'stall-1'];
+  /** The calls for devices that all fail, each asked for by a request of its own. */
+  const failed = startOnce(async (until) => {
+    const collector = await startCollector(until);
+    const service = await start(
+      {
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/elsewhere`,
+        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json',
+        ONENET_TIMEOUT_MS: '1000',
+      },
+      until,
+    );
+    for (const id of FAILING) {
+      await askEntities(service, 'otaTask(type: SOTA) { size }', devices(id), SAMPLED);
+    }
+    await end(service);
+    expect(collector.requests[0]?.path).toBe('/elsewhere');
+    return collector.spans().filter(({ kind }) => kind === CLIENT);
+  });
+
   it.each([
     [
       'errno-7',
@@ -188,17 +202,8 @@ describe('a traced request', () => {
     ['status-503', ['server-error', 'server-error'], { 'http.response.status_code': 503 }],
     ['reset-1', ['connection', 'connection'], {}],
     ['stall-1', ['timeout'], {}],
-  ])('has a span for each attempt, with its error: %s', async (id, types, attributes) => {
-    const collector = await startCollector();
-    const service = await start({
-      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/elsewhere`,
-      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json',
-      ONENET_TIMEOUT_MS: '1000',
-    });
-    await askEntities(service, 'otaTask(type: SOTA) { size }', devices(id), SAMPLED);
-    await end(service);
-    expect(collector.requests[0]?.path).toBe('/elsewhere');
-    const calls = collector.spans().filter(({ kind }) => kind === CLIENT);
+  ])('has a span for each attempt, with its error: %s', (id, types, attributes) => {
+    const calls = failed().filter((call) => call.attributes['onenet.device_id'] === id);
     expect(calls.map((call) => call.attributes['error.type'])).toEqual(types);
     for (const [index, call] of calls.entries()) {
       expect(call).toMatchObject({ attributes, status: { code: ERROR } });

@@ -1,15 +1,15 @@
 import { request } from 'undici';
 import { describe, expect, it } from 'vitest';
 
-import { readConfig } from '../src/config/config.ts';
-import { createLogger } from '../src/observability/logger.ts';
-import { signToken } from '../src/onenet/authorization.ts';
-import { createFailureLog } from '../src/observability/failure-log.ts';
-import { OneNetError } from '../src/onenet-error.ts';
-import { byCause, FAILURES } from './failures.ts';
-import { faultByName } from './fault-by-name.ts';
-import { askEntities, CREDENTIALS, devices, type LogLine, type Service, startBoth } from './service.ts';
-import { PRODUCTS, startProductsFile } from './start-products.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { signToken } from '../../src/onenet/authorization.ts';
+import { createFailureLog } from '../../src/observability/failure-log.ts';
+import { OneNetError } from '../../src/onenet-error.ts';
+import { byCause, FAILURES } from '../failures.ts';
+import { faultByName } from '../fault-by-name.ts';
+import { askEntities, CREDENTIALS, devices, type LogLine, type Service, startBoth } from '../service.ts';
+import { PRODUCTS, startProductsFile } from '../start-products.ts';
 
 const FIELD = 'otaTask(type: FOTA) { size }';
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';

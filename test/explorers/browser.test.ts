@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-import { createDemoFleet } from '../src/simulator/fleet.ts';
-import { type Environment, type Service, startBoth } from './service.ts';
+import { createDemoFleet } from '../../src/simulator/fleet.ts';
+import { type Environment, type Service, startBoth } from '../service.ts';
 
 const CHROMIUM = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 const SECRET = 'r0uter-secret-0123456789';
