@@ -17,6 +17,9 @@ FROM packages AS production
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
 
 FROM ${NODE_IMAGE}
+LABEL org.opencontainers.image.title="onenet-ota-subgraph" \
+  org.opencontainers.image.description="GraphQL Federation 2 subgraph that answers Device.otaTask(type) from OneNET's OTA tasking call" \
+  org.opencontainers.image.licenses="MIT"
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4001
 WORKDIR /app
 COPY --from=production /app/node_modules node_modules

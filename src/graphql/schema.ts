@@ -91,18 +91,17 @@ function requireProduct(
   );
 }
 
-const SECRET_FIELDS: ReadonlySet<string> = new Set(['token', 'ipPort', 'downloadUrl']);
-/** The first that has `@requiresScopes`. */
-const FEDERATION_WITH_SCOPES = 'https://specs.apollo.dev/federation/v2.5';
+const SECRET_TAG = '@tag(name: "secret")';
 
 function requireScopes(document: DocumentNode, scopes: readonly string[]): DocumentNode {
   const requiresScopes = directive('requiresScopes', { scopes: JSON.stringify([scopes]) });
   return importDirectives(
     changeFields(document, 'OtaTask', (field) =>
-      SECRET_FIELDS.has(field.name.value) ? addDirective(field, requiresScopes) : field,
+      field.directives?.some((each) => print(each) === SECRET_TAG)
+        ? addDirective(field, requiresScopes)
+        : field,
     ),
     ['@requiresScopes'],
-    FEDERATION_WITH_SCOPES,
   );
 }
 
@@ -117,18 +116,14 @@ function changeFields(
   });
 }
 
-/** Adds names to what the schema's `@link` imports from the federation specification, or from another version of it. */
-function importDirectives(document: DocumentNode, names: readonly string[], url?: string): DocumentNode {
+/** Adds names to what the schema's `@link` imports from the federation specification. */
+function importDirectives(document: DocumentNode, names: readonly string[]): DocumentNode {
   const added = names.map((name) => parseConstValue(JSON.stringify(name)));
   return visit(document, {
-    Argument(node) {
-      if (node.name.value === 'url' && url !== undefined) {
-        return { ...node, value: parseConstValue(JSON.stringify(url)) };
-      }
-      return node.name.value === 'import' && node.value.kind === Kind.LIST
+    Argument: (node) =>
+      node.name.value === 'import' && node.value.kind === Kind.LIST
         ? { ...node, value: { ...node.value, values: [...node.value.values, ...added] } }
-        : undefined;
-    },
+        : undefined,
   });
 }
 

@@ -41,17 +41,26 @@ function linkOf(sdl: string): string {
   return print((extension as unknown as { directives: DirectiveNode[] }).directives[0] as DirectiveNode);
 }
 
+const TAG = '@tag(name: "secret")';
+const COST = '@cost(weight: 10)';
 const REQUIRES = '@requires(fields: "productId")';
 const REQUIRES_SCOPES = '@requiresScopes(scopes: [["ota:read", "ota:secret"]])';
+const ALWAYS = {
+  'Device.otaTask': [COST],
+  'Device.otaTaskResult': [COST],
+  'OtaTask.token': [TAG],
+  'OtaTask.ipPort': [TAG],
+  'OtaTask.downloadUrl': [TAG],
+};
 const SECRET_FIELDS = {
-  'OtaTask.token': [REQUIRES_SCOPES],
-  'OtaTask.ipPort': [REQUIRES_SCOPES],
-  'OtaTask.downloadUrl': [REQUIRES_SCOPES],
+  'OtaTask.token': [TAG, REQUIRES_SCOPES],
+  'OtaTask.ipPort': [TAG, REQUIRES_SCOPES],
+  'OtaTask.downloadUrl': [TAG, REQUIRES_SCOPES],
 };
 const PRODUCT_FIELDS = {
   'Device.productId': ['@external'],
-  'Device.otaTask': [REQUIRES],
-  'Device.otaTaskResult': [REQUIRES],
+  'Device.otaTask': [COST, REQUIRES],
+  'Device.otaTaskResult': [COST, REQUIRES],
 };
 
 describe('the schema', () => {
@@ -59,20 +68,22 @@ describe('the schema', () => {
     expect(schemaText(NONE)).toBe(FILE);
   });
 
-  it.each<[string, Partial<SchemaOptions>, string, object]>([
-    ['several products', PRODUCTS, 'v2.3", import: ["@key", "@external", "@requires"])', PRODUCT_FIELDS],
-    ['scopes', SCOPED, 'v2.5", import: ["@key", "@requiresScopes"])', SECRET_FIELDS],
+  it.each<[string, Partial<SchemaOptions>, readonly string[], object]>([
+    ['several products', PRODUCTS, ['@external', '@requires'], PRODUCT_FIELDS],
+    ['scopes', SCOPED, ['@requiresScopes'], SECRET_FIELDS],
     [
       'both',
       { ...PRODUCTS, ...SCOPED },
-      'v2.5", import: ["@key", "@external", "@requires", "@requiresScopes"])',
+      ['@external', '@requires', '@requiresScopes'],
       { ...PRODUCT_FIELDS, ...SECRET_FIELDS },
     ],
-  ])('with %s has their directives, each imported from a federation that has it', (_, options, link, all) => {
+  ])('with %s has and imports their directives', (_, options, imports, changed) => {
     const sdl = schemaText({ ...NONE, ...options });
-    expect(linkOf(sdl)).toMatch(/^@link\(url: "https:\/\/specs\.apollo\.dev\/federation\//);
-    expect(linkOf(sdl).split('federation/')[1]).toBe(link);
-    expect(directivesOf(sdl)).toEqual(all);
+    const added = imports.map((name) => `, "${name}"`).join('');
+    expect(linkOf(sdl)).toBe(
+      `@link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@tag", "@cost"${added}])`,
+    );
+    expect(directivesOf(sdl)).toEqual({ ...ALWAYS, ...changed });
   });
 
   it('is otherwise the same, descriptions included', () => {

@@ -86,6 +86,8 @@ export function build(folder: string): Build {
       }
       case 'ENV':
         return { environment: { ...stage.environment, ...Object.fromEntries(words.map(assignment)) } };
+      case 'LABEL':
+        return {};
       case 'USER':
         return { user: words[0] };
       case 'EXPOSE':

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Prints the packages of a production install as CycloneDX. `npm sbom --omit=dev` would not do: it leaves out whatever a package
+# for development needs as well, graphql among them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+# npm calls the component as its folder is called.
+folder="$temporary/onenet-ota-subgraph"
+mkdir "$folder"
+cp package.json package-lock.json "$folder"
+cd "$folder"
+npm ci --omit=dev --ignore-scripts --prefer-offline --silent >&2
+npm pkg delete devDependencies
+npm sbom --sbom-format=cyclonedx --sbom-type=application
