@@ -1,4 +1,4 @@
-import { buildConnector, Client, type Dispatcher } from 'undici';
+import { type buildConnector, Client, type Dispatcher } from 'undici';
 
 import { badResponse, OneNetError } from '../onenet-error.ts';
 import { skipInterimResponses } from './interim-responses.ts';
@@ -37,6 +37,8 @@ export interface Connection {
 }
 
 export interface ConnectionOptions {
+  /** Opens sockets for all connections, so that a new one resumes the TLS session of another. */
+  readonly connector: buildConnector.connector;
   /** Scheme, host and port. */
   readonly origin: string;
   /** Milliseconds for one whole request: connecting, sending and receiving the response with its body. */
@@ -48,8 +50,7 @@ export interface ConnectionOptions {
  * All its requests share one handler, one timer and one set of functions: creating them for each request was a tenth of
  * a call's cost.
  */
-export function createConnection({ origin, timeoutMs }: ConnectionOptions): Connection {
-  const connect = buildConnector({ timeout: timeoutMs });
+export function createConnection({ connector, origin, timeoutMs }: ConnectionOptions): Connection {
   let expectHead = (): void => undefined;
   const client = new Client(origin, {
     pipelining: 1,
@@ -57,7 +58,7 @@ export function createConnection({ origin, timeoutMs }: ConnectionOptions): Conn
     headersTimeout: 0,
     bodyTimeout: 0,
     connect(target, callback) {
-      connect(target, (...result) => {
+      connector(target, (...result) => {
         const [, socket] = result;
         if (socket) expectHead = skipInterimResponses(socket);
         callback(...result);

@@ -1,3 +1,5 @@
+import { buildConnector } from 'undici';
+
 import {
   type Connection,
   type ConnectionOptions,
@@ -42,14 +44,15 @@ export interface Transport {
  * there are as many connections as there were concurrent requests at most. A connection is reused only after a flawless
  * 200 and a cooldown: anything that arrives during the cooldown is unsolicited and closes the connection.
  */
-export function createTransport(options: ConnectionOptions): Transport {
+export function createTransport(options: Omit<ConnectionOptions, 'connector'>): Transport {
+  const connector = buildConnector({ timeout: options.timeoutMs });
   const connections = new Set<Connection>();
   const idle: Connection[] = [];
   const coolDown = createCooldown();
   let inFlight = 0;
 
   function connect(): Connection {
-    const connection = createConnection(options);
+    const connection = createConnection({ ...options, connector });
     connections.add(connection);
     return connection;
   }
