@@ -49,7 +49,7 @@ export default defineConfig({
       project({
         name: 'waiting',
         include: WAITING,
-        maxWorkers: 3,
+        maxWorkers: 2,
         ...SHARED,
         retry: 2,
         sequence: { groupOrder: 1 },
