@@ -116,7 +116,7 @@ describe.each(REDIS_SERVERS)('%s', { timeout: 30_000 }, (program) => {
 
       await cure(redis, proxy);
       const curedMs = performance.now();
-      await until(() => chain.changes.length === 2);
+      await until(() => chain.changes.length >= 2);
       expect(performance.now() - curedMs).toBeLessThan(BACK_WITHIN_MS);
       expect(chain.changes).toEqual([expect.stringMatching(reason), 'back']);
 
