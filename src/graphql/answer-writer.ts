@@ -68,7 +68,8 @@ export function createAnswerWriter(maxBytes: number): AnswerWriter {
       if (errors.length() > 0) all.add('"errors":[', errors, '],');
       all.add('"data":{', data, '}}\n');
       const json = all.end();
-      return byteLength(json) > maxBytes ? undefined : { json, status: 200, hasData: true, errorCounts };
+      const bytes = typeof json === 'string' ? Buffer.byteLength(json) : all.length();
+      return bytes > maxBytes ? undefined : { json, status: 200, hasData: true, errorCounts };
     },
   };
 }
@@ -92,10 +93,13 @@ function createText(): Text {
   let bytes = 0;
   let rest = '';
 
-  function cut(): void {
-    const piece = Buffer.from(rest);
+  function push(piece: Buffer): void {
     pieces.push(piece);
     bytes += piece.length;
+  }
+
+  function cut(): void {
+    if (rest !== '') push(Buffer.from(rest));
     rest = '';
   }
 
@@ -107,7 +111,7 @@ function createText(): Text {
           rest += text;
         } else {
           cut();
-          pieces.push(...text);
+          text.forEach(push);
         }
         if (rest.length >= PIECE_LENGTH) cut();
       }
@@ -119,11 +123,6 @@ function createText(): Text {
       return pieces;
     },
   };
-}
-
-function byteLength(json: string | readonly Buffer[]): number {
-  if (typeof json === 'string') return Buffer.byteLength(json);
-  return json.reduce((total, piece) => total + piece.length, 0);
 }
 
 /** Writes the answer to a request that was not executed. */

@@ -29,7 +29,6 @@ export interface RequestCheck {
  * not, because the browser requests them before a user can enter the secret; neither contains data.
  */
 export function createRequestCheck(routerSecret: string | undefined, sandbox: boolean): RequestCheck {
-  const isHost = rememberLast(isValidHost);
   const isSecret = routerSecret === undefined ? undefined : createSecretCheck(routerSecret);
   const methods = new Map([
     [GRAPHQL_PATH, sandbox ? 'GET, POST' : 'POST'],
@@ -69,17 +68,6 @@ export function createRequestCheck(routerSecret: string | undefined, sandbox: bo
   };
 }
 
-/** Spares checking a value that comes again, as one router sends the same host with every request. */
-function rememberLast(check: (value: string | undefined) => boolean): typeof check {
-  let last: string | undefined;
-  return (value) => {
-    if (last !== undefined && value === last) return true;
-    if (!check(value)) return false;
-    last = value;
-    return true;
-  };
-}
-
 /** Whether the request comes from a browser that navigates to a page. */
 function isForPage({ method, headers }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept?.includes('text/html') ?? false);
@@ -90,6 +78,6 @@ function pathOf({ url }: FastifyRequest): string {
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9112#name-request-target for why an invalid Host is refused. */
-function isValidHost(host: string | undefined): boolean {
+function isHost(host: string | undefined): boolean {
   return host !== undefined && host !== '' && URL.canParse(`http://${host}/`);
 }

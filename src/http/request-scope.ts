@@ -28,6 +28,7 @@ export function createRequestScope(
 
   // If this process was stalled, answers may be waiting to be read. An immediate runs after they have been.
   const deadline = setTimeout(() => setImmediate(cancel, 'deadline'), timeoutMs);
+  // It holds on to neither the request nor the reply, because calls that have ended hold on to the scope for a while.
   raw.once('close', function (this: typeof raw) {
     clearTimeout(deadline);
     if (!this.writableFinished) cancel('disconnected');

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { createDevicesServer, type Device, DEVICES_SDL } from '../../demo/devices.ts';
 import { createGatewayServer } from '../../demo/gateway.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator.ts';
+import { listen } from '../listen.ts';
 import { post, type Service, startBoth } from '../service.ts';
 
 const OTA_SDL = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');
@@ -20,15 +19,6 @@ async function startSupergraph(ids: readonly string[], options: SimulatorOptions
     { name: 'onenet-ota-subgraph', sdl: OTA_SDL, url: ota.url },
   ]);
   return { ...ota, url: await listen(gateway) } satisfies Service;
-}
-
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
 }
 
 describe('through a gateway', () => {

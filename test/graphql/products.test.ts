@@ -1,14 +1,14 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { type GraphQLFormattedError, parse } from 'graphql';
 import { createYoga } from 'graphql-yoga';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { createGatewayServer } from '../../demo/gateway.ts';
+import { listen } from '../listen.ts';
 import { scrape, valueOf } from '../metrics-text.ts';
 import { askEntities, type Environment, type LogLine, post, type Service, type Until } from '../service.ts';
 import {
@@ -229,15 +229,6 @@ describe('through a gateway', () => {
     },
   );
 });
-
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
-}
 
 describe.concurrent('a products file that changes while the service runs', { timeout: 30_000 }, () => {
   const NEW_KEY = 'YW5vdGhlciBrZXkgdGhhbiBiZWZvcmU=';
