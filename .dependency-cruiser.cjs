@@ -7,8 +7,8 @@ const DOMAIN = '^src/(ask-ota-tasks|onenet-error|ota-task|request-scope)\\.ts$';
 
 const ROOMS = {
   config: ['^src/onenet/authorization\\.ts$'],
-  explorers: [],
-  graphql: ['^src/__generated__/', '^src/explorers/example-operation\\.ts$'],
+  explorers: ['^src/package-file\\.ts$'],
+  graphql: ['^src/__generated__/', '^src/package-file\\.ts$', '^src/explorers/example-operation\\.ts$'],
   http: ['^src/graphql/', '^src/explorers/', '^src/observability/'],
   observability: ['^src/config/', '^src/graphql/(error-map|server)\\.ts$', '^src/onenet/observer\\.ts$'],
   onenet: [],

@@ -3,18 +3,13 @@
 # Node's active LTS line. Slim, as it has glibc, on which Node itself is tested; Alpine's musl is experimental to it.
 ARG NODE_IMAGE=node:26-trixie-slim
 
-FROM ${NODE_IMAGE} AS packages
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-
-FROM packages AS build
 RUN --mount=type=cache,target=/root/.npm npm ci
-COPY tsconfig.json tsconfig.build.json build-graphiql.ts ./
+COPY tsconfig.json build.ts ./
 COPY src src
-RUN npm run build && rm dist/.tsbuildinfo
-
-FROM packages AS production
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+RUN npm run build
 
 FROM ${NODE_IMAGE}
 LABEL org.opencontainers.image.title="onenet-ota-subgraph" \
@@ -22,8 +17,8 @@ LABEL org.opencontainers.image.title="onenet-ota-subgraph" \
   org.opencontainers.image.licenses="MIT"
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4001
 WORKDIR /app
-COPY --from=production /app/node_modules node_modules
 COPY package.json schema.graphql ./
+# All packages are in the bundle.
 COPY --from=build /app/dist dist
 # By number, so that Kubernetes can see that it is not root. It owns nothing here, and nothing is written.
 USER 1000:1000

@@ -117,7 +117,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     logger.warn({ problem: String(problem) }, 'spans cannot be exported');
   const spans = config.otlpProtocol && (await loadSpanExport(config.otlpProtocol, reportExport));
   if (spans) closing.push(() => Promise.race([spans.shutdown().catch(reportExport), delay(MAX_EXPORT_MS)]));
-  const graphql = await createGraphQLServer({
+  const graphql = createGraphQLServer({
     fetchOtaTasks,
     schema: config.schema,
     isProduct: (productId) => products?.has(productId) ?? false,

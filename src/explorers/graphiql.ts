@@ -4,10 +4,9 @@ import { gzip } from 'node:zlib';
 
 import type { FastifyInstance } from 'fastify';
 
+import { packageFile } from '../package-file.ts';
 import { exampleWithoutVariables } from './example-operation.ts';
 
-/** The build renders the page, so that a production install needs neither the package nor its dependencies. */
-const PAGE_FILE = new URL('../../dist/graphiql.html', import.meta.url);
 /** Options that the build renders into the page; the service replaces them with the complete ones. */
 export const BUILD_OPTIONS = { title: 'onenet-ota-subgraph' } as const;
 
@@ -36,7 +35,7 @@ export function serveGraphiQL(
 ): void {
   void server.register(async (scope) => {
     // The page has 9 MB; as one buffer, it is shared by all readers.
-    const page = Buffer.from(fillIn(await readFile(PAGE_FILE, 'utf8'), headers));
+    const page = Buffer.from(fillIn(await readFile(packageFile('dist/graphiql.html'), 'utf8'), headers));
     let compressed: Promise<Buffer> | undefined;
     scope.get(path, async (request, reply) => {
       void reply.headers(HEADERS);

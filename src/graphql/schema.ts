@@ -16,11 +16,10 @@ import {
   visit,
 } from 'graphql';
 
+import { packageFile } from '../package-file.ts';
 import type { GraphQLContext } from './context.ts';
 import { createProductResolver, resolveEntities } from './entities.ts';
 import { resolvers } from './resolvers.ts';
-
-const SCHEMA_FILE = new URL('../../schema.graphql', import.meta.url);
 
 /** Parts of the schema that depend on the deployment. */
 export interface SchemaOptions {
@@ -32,7 +31,7 @@ export interface SchemaOptions {
 
 /** The schema's text: `schema.graphql` verbatim, unless an option changes it. */
 export function schemaText({ productField, secretFieldScopes }: SchemaOptions): string {
-  const text = readFileSync(SCHEMA_FILE, 'utf8');
+  const text = readFileSync(packageFile('schema.graphql'), 'utf8');
   if (productField === undefined && secretFieldScopes === undefined) return text;
   let document = parse(text);
   if (productField !== undefined) document = requireProduct(document, productField);

@@ -4,7 +4,7 @@ import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
 import type { RequestScope } from '../request-scope.ts';
 import { type Admission, admitOperation } from './admission.ts';
 import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
-import { startApolloServer } from './apollo-server.ts';
+import type { RunningApolloServer } from './apollo-server.ts';
 import { createContext } from './context.ts';
 import { createReferenceReader } from './device-reference.ts';
 import { type Engine, engineFor } from './engine.ts';
@@ -60,14 +60,20 @@ export interface GraphQLServer {
 }
 
 /** Takes a request through all its steps: read, prepare (parse, validate, plan), admit, execute. */
-export async function createGraphQLServer(options: GraphQLServerOptions): Promise<GraphQLServer> {
+export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
   const { fetchOtaTasks, maxDeviceTasks, sandbox, federatedTrace, cacheMaxAgeSeconds, logger } = options;
   const schema = createSchema(options.schema);
   const limits = limitsFor(maxDeviceTasks);
   const prepare = createOperationCache(schema, { sandbox });
   const report: ReportUnforeseen = (err, path, scope) =>
     logger.error({ err, path, ...scope.logFields() }, 'unforeseen error, masked');
-  const apollo = await startApolloServer({ ...options, schema, report });
+  let starting: Promise<RunningApolloServer> | undefined;
+
+  /** Loads Apollo Server when it is first needed, because many replicas never need it: it takes an eighth of the start. */
+  async function startApollo(): Promise<RunningApolloServer> {
+    const { startApolloServer } = await import('./apollo-server.ts');
+    return startApolloServer({ ...options, schema, report });
+  }
 
   async function execute({ body, wantsFederatedTrace, scope }: GraphQLRequest): Promise<GraphQLAnswer> {
     const request = readGraphQLRequest(body);
@@ -80,6 +86,7 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
     const context = createContext(fetchOtaTasks, readReference, admit(), scope);
     const hasEntities = representations.length > 0;
     if (engine === 'graphql-js') {
+      const apollo = await (starting ??= startApollo());
       const written = await apollo.execute(request, document, context, wantsTrace, limits.answerBytes);
       if (written !== undefined) return complete(written, engine, hasEntities);
     }
@@ -120,7 +127,7 @@ export async function createGraphQLServer(options: GraphQLServerOptions): Promis
         throw error;
       }
     },
-    landingPage: () => apollo.landingPage(),
-    stop: () => apollo.stop(),
+    landingPage: async () => (await (starting ??= startApollo())).landingPage(),
+    stop: async () => (await starting)?.stop(),
   };
 }

@@ -24,9 +24,6 @@ const NAME = 'onenet-ota-subgraph';
  * Starts OpenTelemetry's SDK, which reads all other `OTEL_*` variables itself: endpoint, headers, sampler, batches,
  * resource.
  *
- * The build bundles this file with the SDK, so that a production install does not need the SDK's 30 MB of packages. The
- * bundle is loaded only if spans are exported.
- *
  * @param protocol The transport to the collector, as `OTEL_EXPORTER_OTLP_PROTOCOL` names it.
  * @param onProblem Called when spans cannot be exported.
  */

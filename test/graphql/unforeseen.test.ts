@@ -16,7 +16,7 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
   const logger = createLogger(readConfig({ ONENET_AUTHORIZATION: 'token' }), {
     write: (line) => log.push(JSON.parse(line) as LogLine),
   });
-  const graphql = await createGraphQLServer({
+  const graphql = createGraphQLServer({
     fetchOtaTasks,
     maxDeviceTasks: 10,
     schema: { productField: undefined, secretFieldScopes: undefined },
