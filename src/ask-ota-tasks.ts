@@ -21,10 +21,16 @@ export interface OtaTaskCall extends OtaTaskRequest {
   /** The request that asked first; it may have ended since. */
   readonly scope: RequestScope;
   readonly trace: RequestTrace | undefined;
-  /** Set by the link that is working on the call; called with the reason when nobody waits for it any more. */
-  cancel: ((reason: Error) => void) | undefined;
+  /** Set by the link that is working on the call. */
+  work: Work | undefined;
   /** Whether it is queued and has not been sent. */
   isQueued: boolean;
+}
+
+/** What is done for a call. */
+export interface Work {
+  /** Stops it, when nobody waits for the call any more. */
+  cancel(reason: Error): void;
 }
 
 /** Where an outcome comes from and how long it may be kept. Times are in milliseconds of `performance.now()`. */

@@ -11,8 +11,10 @@ export interface BulkheadOptions {
 export type Caller = object;
 
 /** A call that is ready to be sent. */
-interface Waiter {
+export interface Waiter {
   readonly caller: Caller;
+  /** Set by the bulkhead: where it is among the first attempts of its caller. */
+  position: number;
   /** Whether it goes ahead of its caller's first attempts. */
   readonly isRetry: boolean;
   /**
@@ -34,10 +36,10 @@ export interface Bulkhead {
   /**
    * Starts a call as soon as there is a place, possibly at once. If the queue is full, the caller with the most queued
    * calls loses the one that would start next, which may be this call.
-   *
-   * @returns Removes the call from the queue; undefined if it is not queued.
    */
-  acquire(waiter: Waiter): (() => void) | undefined;
+  acquire(waiter: Waiter): void;
+  /** Removes a queued call. */
+  remove(waiter: Waiter): void;
   readonly release: () => void;
   /** Tries again to start calls after `start` has returned false. */
   readonly resume: () => void;
@@ -71,7 +73,7 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
     (a, b) => a.length > b.length || (a.length === b.length && a.ordinal < b.ordinal),
   );
 
-  function add(waiter: Waiter): Queue {
+  function add(waiter: Waiter): void {
     const { caller } = waiter;
     let queue = queues.get(caller);
     if (queue === undefined) {
@@ -79,9 +81,9 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
       queues.set(caller, queue);
       longestFirst.add(queue);
     }
-    (waiter.isRetry ? queue.retries : queue.waiters).push(waiter);
+    if (waiter.isRetry) queue.retries.push(waiter);
+    else waiter.position = queue.waiters.push(waiter) - 1;
     changeLength(queue, 1);
-    return queue;
   }
 
   function changeLength(queue: Queue, change: 1 | -1): void {
@@ -104,12 +106,6 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
 
   function removeFirst(queue: Queue): void {
     if (queue.retries.shift() === undefined) queue.waiters[queue.next++] = undefined;
-    changeLength(queue, -1);
-  }
-
-  function remove(queue: Queue, waiter: Waiter, index: number): void {
-    if (waiter.isRetry) queue.retries.splice(queue.retries.indexOf(waiter), 1);
-    else queue.waiters[index] = undefined;
     changeLength(queue, -1);
   }
 
@@ -151,19 +147,21 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
     acquire(waiter) {
       if (queued === 0 && inFlight < maxConcurrent) {
         inFlight++;
-        if (waiter.start()) return undefined;
+        if (waiter.start()) return;
         inFlight--;
       }
-      const queue = add(waiter);
-      const index = queue.waiters.length - 1;
-      if (queued > maxQueued) {
-        const longest = longestFirst.first as Queue;
-        const evicted = firstOf(longest);
-        removeFirst(longest);
-        evicted.evict();
-        if (evicted === waiter) return undefined;
-      }
-      return () => remove(queue, waiter, index);
+      add(waiter);
+      if (queued <= maxQueued) return;
+      const longest = longestFirst.first as Queue;
+      const evicted = firstOf(longest);
+      removeFirst(longest);
+      evicted.evict();
+    },
+    remove(waiter) {
+      const queue = queues.get(waiter.caller) as Queue;
+      if (waiter.isRetry) queue.retries.splice(queue.retries.indexOf(waiter), 1);
+      else queue.waiters[waiter.position] = undefined;
+      changeLength(queue, -1);
     },
     release() {
       inFlight--;

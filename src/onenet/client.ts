@@ -1,8 +1,8 @@
-import type { AskOtaTasks, OtaTaskCall, TakeTurn } from '../ask-ota-tasks.ts';
+import type { AskOtaTasks, OnOutcome, OtaTaskCall, TakeTurn, Work } from '../ask-ota-tasks.ts';
 import { OneNetError, type Verdict } from '../onenet-error.ts';
 import { isAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import type { Authorize } from './authorization.ts';
-import type { Bulkhead } from './bulkhead.ts';
+import type { Bulkhead, Caller, Waiter } from './bulkhead.ts';
 import type { Circuit } from './circuit.ts';
 import type { HttpResponse } from './connection.ts';
 import type { OneNetObserver } from './observer.ts';
@@ -34,53 +34,86 @@ export interface OneNetClientOptions {
   readonly random: () => number;
 }
 
-type Result = OtaTaskOutcome | Error;
-
-/** A call and its progress. */
-interface Job {
-  readonly call: OtaTaskCall;
-  readonly onResult: (result: Result) => void;
-  attempt: number;
-  /** The result of the first of two attempts: it says more than that there was no second. */
-  told: Result | undefined;
-}
-
 /**
  * Makes one tasking call for each pair, all of them at once as far as the limits allow, and where it may help a second
- * attempt. It uses callbacks, because promises were a quarter of a call's cost, and functions that all calls share.
+ * attempt.
  */
 export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
-  const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
+  return (calls, onOutcome) => {
+    for (const call of calls) {
+      options.retryBudget.countCall();
+      const job = new Job(options, call, onOutcome);
+      call.work = job;
+      job.queue();
+    }
+  };
+}
 
-  function queue(job: Job): void {
-    const { call } = job;
-    call.isQueued = true;
-    const cancel = bulkhead.acquire({
-      caller: call.scope,
-      isRetry: job.attempt > 1,
-      start: () => start(job),
-      evict: () => giveUp(job, new OneNetError('queue-full')),
-    });
-    if (cancel !== undefined) call.cancel = cancel;
+type Result = OtaTaskOutcome | Error;
+
+/**
+ * A call and its progress. It uses callbacks, because promises were a quarter of a call's cost, and is a class, because a
+ * closure for each step of each queued call outlived scavenges.
+ */
+class Job<Call extends OtaTaskCall> implements Waiter, Work {
+  position = 0;
+  private attempt = 1;
+  /** The result of the first of two attempts: it says more than that there was no second. */
+  private told: Result | undefined = undefined;
+  private abort: ((reason: Error) => void) | undefined = undefined;
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  private readonly client: OneNetClientOptions;
+  private readonly call: Call;
+  private readonly onOutcome: OnOutcome<Call>;
+
+  constructor(client: OneNetClientOptions, call: Call, onOutcome: OnOutcome<Call>) {
+    this.client = client;
+    this.call = call;
+    this.onOutcome = onOutcome;
   }
 
-  function start(job: Job): boolean {
-    const { call } = job;
+  get caller(): Caller {
+    return this.call.scope;
+  }
+
+  get isRetry(): boolean {
+    return this.attempt > 1;
+  }
+
+  queue(): void {
+    this.call.isQueued = true;
+    this.client.bulkhead.acquire(this);
+  }
+
+  cancel(reason: Error): void {
+    clearTimeout(this.timer);
+    if (this.call.isQueued) this.client.bulkhead.remove(this);
+    else this.abort?.(reason);
+  }
+
+  evict(): void {
+    this.giveUp(new OneNetError('queue-full'));
+  }
+
+  start(): boolean {
+    const { call } = this;
+    const { bulkhead, circuit, takeTurn } = this.client;
     // Queued calls of a request that is over go no further.
     if (!call.isAwaited || !circuit.admits(call)) {
-      giveUp(job, new OneNetError('circuit-open'));
+      this.giveUp(new OneNetError('circuit-open'));
       bulkhead.release();
       return true;
     }
     if (takeTurn?.(Math.max(1, bulkhead.queued), bulkhead.resume) === false) return false;
     call.isQueued = false;
-    call.cancel = undefined;
-    send(job);
+    this.send();
     return true;
   }
 
-  function send(job: Job): void {
-    const { call, attempt } = job;
+  private send(): void {
+    const { call, attempt } = this;
+    const { authorize, bulkhead, circuit, now, observer, transport } = this.client;
     const permit = circuit.enter(call);
     const isProbe = circuit.status !== 'closed';
     const startedMs = now();
@@ -88,16 +121,18 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
     const endSpan = call.trace?.call(call, attempt);
     const onEnd = (response: HttpResponse | Error): void => {
       isUnderWay = false;
-      call.cancel = undefined;
+      this.abort = undefined;
       const durationMs = now() - startedMs;
       const result =
-        response instanceof Error ? judgeTimeout(response, durationMs) : readTaskingResponse(response);
+        response instanceof Error
+          ? judgeTimeout(response, durationMs, transport.timeoutMs)
+          : readTaskingResponse(response);
       const label = labelOf(result);
       const errno = errnoOf(result);
       observer.attempt(label, errno, durationMs);
       endSpan?.({ result: label, errno, status: 'status' in response ? response.status : undefined });
       circuit.leave(permit, call, verdictOn(result));
-      retryOrEnd(job, result);
+      this.retryOrEnd(result);
     };
     try {
       const request = {
@@ -107,27 +142,17 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
       };
       const abort = transport.get(request, onEnd, bulkhead.release);
       // A probe is never aborted, even if nobody waits for its outcome, because all requests depend on what it finds.
-      if (isUnderWay && !isProbe) call.cancel = abort;
+      if (isUnderWay && !isProbe) this.abort = abort;
     } catch (error) {
       onEnd(error as Error);
       bulkhead.release();
     }
   }
 
-  /**
-   * If time ran out while this process could not look for an answer, nobody knows whether there was one; and if the
-   * request's deadline left the attempt less than half of its own time, there may well have been one.
-   */
-  function judgeTimeout(error: Error, durationMs: number): Error {
-    const { timeoutMs } = transport;
-    const isShort = durationMs < timeoutMs / 2 || durationMs > timeoutMs + STALL_MS;
-    const isTimeout = error instanceof OneNetError && error.reason === 'timeout';
-    return isTimeout && isShort ? new OneNetError('cut-short') : error;
-  }
-
-  function retryOrEnd(job: Job, result: Result): void {
-    const { call } = job;
-    const delayMs = job.attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
+  private retryOrEnd(result: Result): void {
+    const { call } = this;
+    const { circuit, now, observer, random, retryBudget } = this.client;
+    const delayMs = this.attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
     if (
       delayMs === undefined ||
       !call.isAwaited ||
@@ -135,50 +160,48 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
       circuit.status !== 'closed' ||
       !retryBudget.take()
     ) {
-      conclude(job, result);
+      this.conclude(result);
       return;
     }
-    const timer = setTimeout(() => {
+    this.timer = setTimeout(() => {
       // The circuit may have opened in the meantime. This call's own result says more than "circuit open", so report
       // that.
       if (circuit.status !== 'closed') {
-        conclude(job, result);
+        this.conclude(result);
         return;
       }
-      job.attempt++;
-      job.told = result;
+      this.attempt++;
+      this.told = result;
       observer.retry();
-      queue(job);
+      this.queue();
     }, delayMs);
-    call.cancel = () => clearTimeout(timer);
   }
 
   /** Ends a call that was sent. */
-  function conclude(job: Job, result: Result): void {
-    end(job, result);
+  private conclude(result: Result): void {
+    const { call, attempt } = this;
+    this.onOutcome(call, result);
     if (result instanceof OneNetError && result.consequences.logged) {
-      const { call, attempt } = job;
-      observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
+      this.client.observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
     }
   }
 
   /** Ends a call, or its second attempt, that was not sent. */
-  function giveUp(job: Job, error: OneNetError): void {
-    if (job.told === undefined) end(job, error);
-    else conclude(job, job.told);
+  private giveUp(error: OneNetError): void {
+    this.call.isQueued = false;
+    if (this.told === undefined) this.onOutcome(this.call, error);
+    else this.conclude(this.told);
   }
+}
 
-  function end({ call, onResult }: Job, result: Result): void {
-    call.cancel = undefined;
-    onResult(result);
-  }
-
-  return (calls, onOutcome) => {
-    for (const call of calls) {
-      retryBudget.countCall();
-      queue({ call, onResult: (result) => onOutcome(call, result), attempt: 1, told: undefined });
-    }
-  };
+/**
+ * If time ran out while this process could not look for an answer, nobody knows whether there was one; and if the
+ * request's deadline left the attempt less than half of its own time, there may well have been one.
+ */
+function judgeTimeout(error: Error, durationMs: number, timeoutMs: number): Error {
+  const isShort = durationMs < timeoutMs / 2 || durationMs > timeoutMs + STALL_MS;
+  const isTimeout = error instanceof OneNetError && error.reason === 'timeout';
+  return isTimeout && isShort ? new OneNetError('cut-short') : error;
 }
 
 /** Milliseconds before the second attempt; undefined if the result must not be retried or a retry would not help. */

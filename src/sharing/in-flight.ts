@@ -65,7 +65,7 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
       trace: scope.trace,
       deadlineMs: scope.deadlineMs,
       waiting,
-      cancel: undefined,
+      work: undefined,
       isQueued: false,
       outcome: undefined,
       place,
@@ -113,7 +113,7 @@ export function shareInFlight({ ask, isOutOfTurns, answered }: InFlightOptions):
       call.isAwaited = false;
       forget(call);
     }
-    for (const call of unawaited) call.cancel?.(endedError(reason, call));
+    for (const call of unawaited) call.work?.cancel(endedError(reason, call));
   }
 
   return (requests, scope) =>

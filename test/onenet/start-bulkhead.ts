@@ -1,4 +1,4 @@
-import { type Bulkhead, type Caller, createBulkhead } from '../../src/onenet/bulkhead.ts';
+import { type Bulkhead, type Caller, createBulkhead, type Waiter } from '../../src/onenet/bulkhead.ts';
 
 export interface TestBulkhead extends Pick<Bulkhead, 'release' | 'resume'> {
   readonly bulkhead: Bulkhead;
@@ -17,13 +17,14 @@ export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed 
   const bulkhead = createBulkhead({ maxConcurrent, maxQueued });
   const started: string[] = [];
   const evicted: string[] = [];
-  const waiting = new Map<Caller, Map<string, () => void>>();
+  const waiting = new Map<Caller, Map<string, Waiter>>();
 
   function acquire(caller: Caller, name: string, isRetry: boolean): void {
-    const ofCaller = waiting.get(caller) ?? new Map<string, () => void>();
+    const ofCaller = waiting.get(caller) ?? new Map<string, Waiter>();
     waiting.set(caller, ofCaller);
-    const cancel = bulkhead.acquire({
+    const waiter: Waiter = {
       caller,
+      position: 0,
       isRetry,
       start() {
         if (!isAllowed()) return false;
@@ -35,8 +36,9 @@ export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed 
         ofCaller.delete(name);
         evicted.push(name);
       },
-    });
-    if (cancel !== undefined) ofCaller.set(name, cancel);
+    };
+    ofCaller.set(name, waiter);
+    bulkhead.acquire(waiter);
   }
 
   return {
@@ -50,7 +52,7 @@ export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed 
     },
     retry: (caller, name) => acquire(caller, name, true),
     cancel(caller) {
-      for (const cancel of waiting.get(caller)?.values() ?? []) cancel();
+      for (const waiter of waiting.get(caller)?.values() ?? []) bulkhead.remove(waiter);
       waiting.delete(caller);
     },
   };
