@@ -14,7 +14,7 @@ import { logFieldsOf } from '../observability/request-id.ts';
  */
 const MAX_CONNECTIONS = 4096;
 /** Unread bytes of all answers together. */
-const MAX_UNREAD_BYTES = 48 * 1024 * 1024;
+const MAX_UNREAD_BYTES = 32 * 1024 * 1024;
 
 export interface ConnectionOptions {
   /** Milliseconds that a client may take to read an answer, from its start. */

@@ -102,8 +102,8 @@ describe('a client that does not read its answer', () => {
   // Executing operations also takes memory, until the next garbage collection.
   it.each<[string, Buffer, number]>([
     ['the page of GraphiQL', GRAPHIQL, 250 * MEGABYTE],
-    ['an answer to an operation', LARGE, 400 * MEGABYTE],
-    ['twenty answers to operations each', Buffer.concat(Array<Buffer>(20).fill(LARGE)), 400 * MEGABYTE],
+    ['an answer to an operation', LARGE, 300 * MEGABYTE],
+    ['twenty answers to operations each', Buffer.concat(Array<Buffer>(20).fill(LARGE)), 300 * MEGABYTE],
   ])('costs little memory, with sixty of them: %s', { timeout: 60_000 }, async (_, bytes, mostBytes) => {
     const service = await start();
     void openSilentReaders(service, 60, bytes);
