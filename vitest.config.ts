@@ -7,7 +7,11 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 const WAITING = ['test/sharing/{quota,redis}*.test.ts'];
 
 /** These measure memory, the lag of an event loop, and several services that one machine runs. */
-const BUSY = ['test/bounds/readers.test.ts', 'test/demo/replicas.test.ts', 'test/http/load-shedding.test.ts'];
+const BUSY = [
+  'test/bounds/readers-memory.test.ts',
+  'test/demo/replicas.test.ts',
+  'test/http/load-shedding.test.ts',
+];
 
 /** No file changes what another imports, and importing it for each anew takes a fifth of the CPU time. */
 const SHARED = { pool: 'threads', isolate: false } as const;
@@ -40,7 +44,7 @@ export default defineConfig({
         include: ['test/**/*.test.ts'],
         exclude: [...WAITING, ...BUSY],
         // Most files wait most of the time: for other processes, deadlines and timers.
-        maxWorkers: 2 * availableParallelism(),
+        maxWorkers: 3 * availableParallelism(),
         ...SHARED,
         // Beside three other files the service may shed a request, or a deadline pass, that would not on a machine of its own.
         retry: 1,
@@ -49,12 +53,12 @@ export default defineConfig({
       project({
         name: 'waiting',
         include: WAITING,
-        maxWorkers: 2,
+        maxWorkers: 8,
         ...SHARED,
         retry: 2,
         sequence: { groupOrder: 1 },
       }),
-      project({ name: 'busy', include: BUSY, maxWorkers: 2, retry: 2, sequence: { groupOrder: 2 } }),
+      project({ name: 'busy', include: BUSY, maxWorkers: 3, retry: 2, sequence: { groupOrder: 2 } }),
     ],
   },
 });

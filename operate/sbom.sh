@@ -11,6 +11,6 @@ folder="$temporary/onenet-ota-subgraph"
 mkdir "$folder"
 cp package.json package-lock.json "$folder"
 cd "$folder"
-npm ci --omit=dev --ignore-scripts --prefer-offline --silent >&2
 npm pkg delete devDependencies
-npm sbom --sbom-format=cyclonedx --sbom-type=application
+npm install --package-lock-only --offline --silent >&2
+npm sbom --package-lock-only --sbom-format=cyclonedx --sbom-type=application

@@ -15,8 +15,7 @@ import {
 } from '../service.ts';
 import { LARGE_OPERATION, startWordyOneNet } from './large-answer.ts';
 import { connectTo, isClosed, requestBytes } from './raw-client.ts';
-
-const MEGABYTE = 1_000_000;
+import { openSilentReaders } from './silent-readers.ts';
 
 const GRAPHIQL = requestBytes('GET', '/graphiql');
 const LARGE = requestBytes('POST', '/graphql', LARGE_OPERATION);
@@ -31,38 +30,8 @@ const inFlight = async (service: Service): Promise<number | undefined> =>
 const outcomes = async (service: Service, outcome: string): Promise<number | undefined> =>
   valueOf(await scrape(service), 'onenet_ota_request_duration_seconds_count', { outcome });
 
-/** The most bytes that the service takes until, for a second, it has had nothing to do. */
-async function mostMemory(service: Service): Promise<number> {
-  let most = 0;
-  let cpuSeconds = NaN;
-  let busyMs = performance.now();
-  while (performance.now() - busyMs < 1000) {
-    const samples = await scrape(service);
-    most = Math.max(most, valueOf(samples, 'process_resident_memory_bytes') ?? Infinity);
-    const total = valueOf(samples, 'process_cpu_seconds_total') ?? NaN;
-    // Being scraped takes less.
-    if (!(total - cpuSeconds < 0.02)) busyMs = performance.now();
-    cpuSeconds = total;
-    await delay(50);
-  }
-  return most;
-}
-
 const isAboutReader = ({ msg }: Readonly<Record<string, unknown>>): boolean =>
   String(msg).includes('not read in time');
-
-/** Opens connections that send this request, begin to receive the answer, and then stop reading. */
-async function openSilentReaders({ url }: Service, count: number, bytes: Buffer) {
-  return Promise.all(
-    Array.from({ length: count }, async () => {
-      const socket = await connectTo(url);
-      socket.write(bytes);
-      // The service may also reset the connection.
-      await Promise.race([once(socket, 'readable'), once(socket, 'close')]).catch(() => undefined);
-      return socket;
-    }),
-  );
-}
 
 describe('a client that does not read its answer', () => {
   const impatient = startOnce((until) => start({ REQUEST_TIMEOUT_MS: '1000' }, until));
@@ -98,18 +67,6 @@ describe('a client that does not read its answer', () => {
       expect(service.log.filter(isAboutReader)).toMatchObject([{ level: 40, requestId: 'silent-1' }]);
     },
   );
-
-  // Executing operations also takes memory, until the next garbage collection.
-  it.each<[string, Buffer, number]>([
-    ['the page of GraphiQL', GRAPHIQL, 250 * MEGABYTE],
-    ['an answer to an operation', LARGE, 300 * MEGABYTE],
-    ['twenty answers to operations each', Buffer.concat(Array<Buffer>(20).fill(LARGE)), 300 * MEGABYTE],
-  ])('costs little memory, with sixty of them: %s', { timeout: 60_000 }, async (_, bytes, mostBytes) => {
-    const service = await start();
-    void openSilentReaders(service, 60, bytes);
-    const most = await mostMemory(service);
-    expect(most).toBeLessThan(mostBytes);
-  });
 
   it('does not keep other clients from their answers', { timeout: 60_000 }, async () => {
     const service = await start();
