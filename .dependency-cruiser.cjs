@@ -8,7 +8,7 @@ const DOMAIN = '^src/(ask-ota-tasks|onenet-error|ota-task|request-scope)\\.ts$';
 const ROOMS = {
   config: ['^src/onenet/authorization\\.ts$'],
   explorers: ['^src/package-file\\.ts$'],
-  graphql: ['^src/__generated__/', '^src/package-file\\.ts$', '^src/explorers/example-operation\\.ts$'],
+  graphql: ['^src/__generated__/', '^src/package-file\\.ts$'],
   http: ['^src/graphql/', '^src/explorers/', '^src/observability/'],
   observability: ['^src/config/', '^src/graphql/(error-map|server)\\.ts$', '^src/onenet/observer\\.ts$'],
   onenet: [],

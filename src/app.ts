@@ -8,6 +8,7 @@ import type { Config } from './config/config.ts';
 import type { Credentials } from './config/credentials.ts';
 import { watchProducts } from './config/products-file.ts';
 import type { OtlpProtocol } from './config/tracing.ts';
+import { exampleOperation } from './explorers/example-operation.ts';
 import { createGraphQLServer } from './graphql/server.ts';
 import { headersToFillIn } from './http/router-secret.ts';
 import { createHttpServer } from './http/server.ts';
@@ -123,7 +124,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
     isProduct: (productId) => products?.has(productId) ?? false,
     maxDeviceTasks,
     sandbox,
-    sandboxHeaders: headersToFillIn(routerSecret),
+    example: { ...exampleOperation, headers: headersToFillIn(routerSecret) },
     // If a secret is configured, every request that reaches GraphQL has presented it.
     federatedTrace: routerSecret !== undefined,
     cacheMaxAgeSeconds,

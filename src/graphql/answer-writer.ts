@@ -1,15 +1,13 @@
 import type { SourceLocation } from 'graphql';
 
 import type { Fault } from './error-map.ts';
-import type { RequestError } from './request-error.ts';
+import type { RequestError, RequestErrorCode } from './request-error.ts';
 
 export interface WrittenAnswer {
   /** In pieces if it is long. */
   readonly json: string | readonly Buffer[];
-  /**
-   * As GraphQL over HTTP defines it: 200 for an operation that was executed, 400 for one that the client must correct.
-   */
-  readonly status: number;
+  /** Why the operation was not executed; undefined if it was. */
+  readonly refusal: RequestErrorCode | undefined;
   readonly hasData: boolean;
   /** The number of errors by code. */
   readonly errorCounts: ReadonlyMap<string, number>;
@@ -69,7 +67,7 @@ export function createAnswerWriter(maxBytes: number): AnswerWriter {
       all.add('"data":{', data, '}}\n');
       const json = all.end();
       const bytes = typeof json === 'string' ? Buffer.byteLength(json) : all.length();
-      return bytes > maxBytes ? undefined : { json, status: 200, hasData: true, errorCounts };
+      return bytes > maxBytes ? undefined : { json, refusal: undefined, hasData: true, errorCounts };
     },
   };
 }
@@ -126,10 +124,10 @@ function createText(): Text {
 }
 
 /** Writes the answer to a request that was not executed. */
-export function writeErrors({ code, errors, status }: RequestError): WrittenAnswer {
+export function writeErrors({ code, errors }: RequestError): WrittenAnswer {
   return {
     json: `${JSON.stringify({ errors })}\n`,
-    status,
+    refusal: code,
     hasData: false,
     errorCounts: new Map([[code, errors.length]]),
   };

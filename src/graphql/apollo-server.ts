@@ -14,19 +14,25 @@ import type { Logger } from 'pino';
 import type { WrittenAnswer } from './answer-writer.ts';
 import type { GraphQLContext } from './context.ts';
 import { formatError, type ReportUnforeseen, reportUnforeseen } from './error-map.ts';
-import { exampleOperation } from '../explorers/example-operation.ts';
 import type { OperationRequest } from './operation-cache.ts';
 
 export interface ApolloServerOptions {
   readonly schema: GraphQLSchema;
   /** Enables the landing page, introspection and suggestions in error messages. */
   readonly sandbox: boolean;
-  /** Headers with which the landing page's operation is prefilled. */
-  readonly sandboxHeaders: Readonly<Record<string, string>>;
+  /** What the landing page is prefilled with. */
+  readonly example: Example;
   /** Whether a request that asks for Apollo's federated trace gets it. */
   readonly federatedTrace: boolean;
   readonly report: ReportUnforeseen;
   readonly logger: Logger;
+}
+
+/** An operation, and the headers to send it with. */
+export interface Example {
+  readonly document: string;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 interface ApolloContext extends GraphQLContext {
@@ -68,7 +74,7 @@ export async function startApolloServer(options: ApolloServerOptions): Promise<R
   await apollo.start();
   return {
     async execute(request, document, context, wantsFederatedTrace, maxBytes) {
-      const { http, body } = await apollo.executeOperation(
+      const { body } = await apollo.executeOperation(
         { ...request, ...(wantsFederatedTrace && { http: FEDERATED_TRACE }) },
         { contextValue: { ...context, document } },
       );
@@ -76,7 +82,7 @@ export async function startApolloServer(options: ApolloServerOptions): Promise<R
       const { errors, data, extensions } = (body as Extract<typeof body, { kind: 'single' }>).singleResult;
       const json = `${JSON.stringify({ errors, data, extensions })}\n`;
       if (Buffer.byteLength(json) > maxBytes) return undefined;
-      return { json, status: http.status ?? 200, hasData: Boolean(data), errorCounts: countByCode(errors) };
+      return { json, refusal: undefined, hasData: Boolean(data), errorCounts: countByCode(errors) };
     },
     async landingPage() {
       const headers = new HeaderMap([['accept', 'text/html']]);
@@ -103,7 +109,7 @@ function countByCode(errors: readonly GraphQLFormattedError[] = []): ReadonlyMap
 function createApolloServer({
   schema,
   sandbox,
-  sandboxHeaders,
+  example,
   federatedTrace,
   report,
   logger,
@@ -132,8 +138,9 @@ function createApolloServer({
         : ApolloServerPluginInlineTraceDisabled(),
       sandbox
         ? ApolloServerPluginLandingPageLocalDefault({
-            ...exampleOperation,
-            headers: { ...sandboxHeaders },
+            document: example.document,
+            variables: { ...example.variables },
+            headers: { ...example.headers },
             embed: { runTelemetry: false },
             includeCookies: false,
           })

@@ -4,7 +4,7 @@ import { MAX_MESSAGE_LENGTH } from './error-map.ts';
 import { locationOf } from './location.ts';
 
 /** Apollo's codes for requests that cannot be executed. */
-type RequestErrorCode =
+export type RequestErrorCode =
   | 'BAD_REQUEST'
   | 'GRAPHQL_PARSE_FAILED'
   | 'GRAPHQL_VALIDATION_FAILED'
@@ -16,16 +16,12 @@ type RequestErrorCode =
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   readonly code: RequestErrorCode;
-  /** HTTP status. */
-  readonly status: number;
   readonly errors: readonly GraphQLFormattedError[];
 
   /** @param causes Errors of graphql-js, or messages of our own. */
   constructor(code: RequestErrorCode, causes: readonly (GraphQLError | string)[]) {
     super('The request cannot be executed.');
     this.code = code;
-    // The protocol of persisted queries requires a 200.
-    this.status = code === 'PERSISTED_QUERY_NOT_SUPPORTED' ? 200 : 400;
     this.errors = causes.map((cause) => format(cause, code));
   }
 }

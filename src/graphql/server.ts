@@ -4,7 +4,7 @@ import type { FetchOtaTasks } from '../ask-ota-tasks.ts';
 import type { RequestScope } from '../request-scope.ts';
 import { type Admission, admitOperation } from './admission.ts';
 import { type WrittenAnswer, writeErrors } from './answer-writer.ts';
-import type { RunningApolloServer } from './apollo-server.ts';
+import type { Example, RunningApolloServer } from './apollo-server.ts';
 import { createContext } from './context.ts';
 import { createReferenceReader } from './device-reference.ts';
 import { type Engine, engineFor } from './engine.ts';
@@ -26,8 +26,8 @@ export interface GraphQLServerOptions {
   readonly maxDeviceTasks: number;
   /** Enables the landing page, introspection and suggestions in error messages. */
   readonly sandbox: boolean;
-  /** Headers with which the landing page's operation is prefilled. */
-  readonly sandboxHeaders: Readonly<Record<string, string>>;
+  /** What the landing page is prefilled with. */
+  readonly example: Example;
   /** Whether a request that asks for Apollo's federated trace gets it. */
   readonly federatedTrace: boolean;
   /** How long HTTP caches may keep an answer without errors (entities only privately, per user); 0 disables caching. */
@@ -97,12 +97,12 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   }
 
   function complete(written: WrittenAnswer, engine?: Engine, isPrivate = false): GraphQLAnswer {
-    const { json, status, hasData, errorCounts } = written;
+    const { json, refusal, hasData, errorCounts } = written;
     const isFaultless = errorCounts.size === 0;
     // Not spread: that takes 1.5 µs of a request for one device.
     return {
       json,
-      status,
+      refusal,
       hasData,
       errorCounts,
       engine,

@@ -32,13 +32,18 @@ export function createGraphQLHandler(
     });
     onAnswer(answer);
     if (answer.cacheControl !== undefined) void reply.header('cache-control', answer.cacheControl);
-    const { status, json } = answer;
-    void reply.code(status).header('content-type', mediaType);
+    const { refusal, json } = answer;
+    void reply.code(httpStatus(refusal)).header('content-type', mediaType);
     if (typeof json === 'string') return reply.send(json);
     reply.raw.once('close', () => json.forEach(free));
     const bytes = json.reduce((total, piece) => total + piece.length, 0);
     return reply.header('content-length', bytes).send(Readable.from(json));
   };
+}
+
+/** As GraphQL over HTTP defines it, but for persisted queries, whose protocol requires a 200. */
+function httpStatus(refusal: GraphQLAnswer['refusal']): number {
+  return refusal === undefined || refusal === 'PERSISTED_QUERY_NOT_SUPPORTED' ? 200 : 400;
 }
 
 /**

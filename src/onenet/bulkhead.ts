@@ -29,10 +29,7 @@ export interface Waiter {
 }
 
 export interface Bulkhead {
-  readonly inFlight: number;
   readonly queued: number;
-  /** Whether all places are taken. */
-  readonly isFull: boolean;
   /**
    * Starts a call as soon as there is a place, possibly at once. If the queue is full, the caller with the most queued
    * calls loses the one that would start next, which may be this call.
@@ -135,14 +132,8 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
   }
 
   return {
-    get inFlight() {
-      return inFlight;
-    },
     get queued() {
       return queued;
-    },
-    get isFull() {
-      return inFlight >= maxConcurrent;
     },
     acquire(waiter) {
       if (queued === 0 && inFlight < maxConcurrent) {

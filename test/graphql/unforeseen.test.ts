@@ -22,7 +22,7 @@ async function startOver(fetchOtaTasks: FetchOtaTasks): Promise<Service> {
     schema: { productField: undefined, secretFieldScopes: undefined },
     isProduct: () => false,
     sandbox: false,
-    sandboxHeaders: {},
+    example: { document: '', variables: {}, headers: {} },
     federatedTrace: true,
     cacheMaxAgeSeconds: 0,
     logger,
