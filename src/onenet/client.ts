@@ -1,8 +1,8 @@
-import type { AskOtaTasks, OnOutcome, OtaTaskCall, TakeTurn, Work } from '../ask-ota-tasks.ts';
+import type { AskOtaTasks, OtaTaskCall, TakeTurn, Work } from '../ask-ota-tasks.ts';
 import { OneNetError, type Verdict } from '../onenet-error.ts';
 import { isAbsent, type OtaTaskOutcome } from '../ota-task.ts';
 import type { Authorize } from './authorization.ts';
-import type { Bulkhead, Caller, Waiter } from './bulkhead.ts';
+import type { Bulkhead, Waiter } from './bulkhead.ts';
 import type { Circuit } from './circuit.ts';
 import type { HttpResponse } from './connection.ts';
 import type { OneNetObserver } from './observer.ts';
@@ -34,86 +34,61 @@ export interface OneNetClientOptions {
   readonly random: () => number;
 }
 
-/**
- * Makes one tasking call for each pair, all of them at once as far as the limits allow, and where it may help a second
- * attempt.
- */
-export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
-  return (calls, onOutcome) => {
-    for (const call of calls) {
-      options.retryBudget.countCall();
-      const job = new Job(options, call, onOutcome);
-      call.work = job;
-      job.queue();
-    }
-  };
-}
-
 type Result = OtaTaskOutcome | Error;
 
-/**
- * A call and its progress. It uses callbacks, because promises were a quarter of a call's cost, and is a class, because a
- * closure for each step of each queued call outlived scavenges.
- */
-class Job<Call extends OtaTaskCall> implements Waiter, Work {
-  position = 0;
-  private attempt = 1;
+/** A call and its progress. */
+interface Job extends Waiter, Work {
+  readonly call: OtaTaskCall;
+  readonly onOutcome: (call: OtaTaskCall, outcome: OtaTaskOutcome | Error) => void;
+  attempt: number;
+  isRetry: boolean;
   /** The result of the first of two attempts: it says more than that there was no second. */
-  private told: Result | undefined = undefined;
-  private abort: ((reason: Error) => void) | undefined = undefined;
-  private timer: NodeJS.Timeout | undefined = undefined;
+  told: Result | undefined;
+  /** Ends the attempt that is under way. */
+  abort: ((reason: Error) => void) | undefined;
+  /** Waits for the second attempt. */
+  timer: NodeJS.Timeout | undefined;
+}
 
-  private readonly client: OneNetClientOptions;
-  private readonly call: Call;
-  private readonly onOutcome: OnOutcome<Call>;
+/**
+ * Makes one tasking call for each pair, all of them at once as far as the limits allow, and where it may help a second
+ * attempt. It uses callbacks, because promises were a quarter of a call's cost, and functions that all calls share,
+ * because closures for each queued call were most of what outlived scavenges at 1000 devices.
+ */
+export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
+  const { transport, bulkhead, circuit, retryBudget, authorize, takeTurn, observer, now, random } = options;
 
-  constructor(client: OneNetClientOptions, call: Call, onOutcome: OnOutcome<Call>) {
-    this.client = client;
-    this.call = call;
-    this.onOutcome = onOutcome;
+  function queue(job: Job): void {
+    job.call.isQueued = true;
+    bulkhead.acquire(job);
   }
 
-  get caller(): Caller {
-    return this.call.scope;
-  }
-
-  get isRetry(): boolean {
-    return this.attempt > 1;
-  }
-
-  queue(): void {
-    this.call.isQueued = true;
-    this.client.bulkhead.acquire(this);
-  }
-
-  cancel(reason: Error): void {
-    clearTimeout(this.timer);
-    if (this.call.isQueued) this.client.bulkhead.remove(this);
-    else this.abort?.(reason);
-  }
-
-  evict(): void {
-    this.giveUp(new OneNetError('queue-full'));
-  }
-
-  start(): boolean {
+  function start(this: Job): boolean {
     const { call } = this;
-    const { bulkhead, circuit, takeTurn } = this.client;
     // Queued calls of a request that is over go no further.
     if (!call.isAwaited || !circuit.admits(call)) {
-      this.giveUp(new OneNetError('circuit-open'));
+      giveUp(this, new OneNetError('circuit-open'));
       bulkhead.release();
       return true;
     }
     if (takeTurn?.(Math.max(1, bulkhead.queued), bulkhead.resume) === false) return false;
     call.isQueued = false;
-    this.send();
+    send(this);
     return true;
   }
 
-  private send(): void {
-    const { call, attempt } = this;
-    const { authorize, bulkhead, circuit, now, observer, transport } = this.client;
+  function evict(this: Job): void {
+    giveUp(this, new OneNetError('queue-full'));
+  }
+
+  function cancel(this: Job, reason: Error): void {
+    clearTimeout(this.timer);
+    if (this.call.isQueued) bulkhead.remove(this);
+    else this.abort?.(reason);
+  }
+
+  function send(job: Job): void {
+    const { call, attempt } = job;
     const permit = circuit.enter(call);
     const isProbe = circuit.status !== 'closed';
     const startedMs = now();
@@ -121,18 +96,16 @@ class Job<Call extends OtaTaskCall> implements Waiter, Work {
     const endSpan = call.trace?.call(call, attempt);
     const onEnd = (response: HttpResponse | Error): void => {
       isUnderWay = false;
-      this.abort = undefined;
+      job.abort = undefined;
       const durationMs = now() - startedMs;
       const result =
-        response instanceof Error
-          ? judgeTimeout(response, durationMs, transport.timeoutMs)
-          : readTaskingResponse(response);
+        response instanceof Error ? judgeTimeout(response, durationMs) : readTaskingResponse(response);
       const label = labelOf(result);
       const errno = errnoOf(result);
       observer.attempt(label, errno, durationMs);
       endSpan?.({ result: label, errno, status: 'status' in response ? response.status : undefined });
       circuit.leave(permit, call, verdictOn(result));
-      this.retryOrEnd(result);
+      retryOrEnd(job, result);
     };
     try {
       const request = {
@@ -142,17 +115,27 @@ class Job<Call extends OtaTaskCall> implements Waiter, Work {
       };
       const abort = transport.get(request, onEnd, bulkhead.release);
       // A probe is never aborted, even if nobody waits for its outcome, because all requests depend on what it finds.
-      if (isUnderWay && !isProbe) this.abort = abort;
+      if (isUnderWay && !isProbe) job.abort = abort;
     } catch (error) {
       onEnd(error as Error);
       bulkhead.release();
     }
   }
 
-  private retryOrEnd(result: Result): void {
-    const { call } = this;
-    const { circuit, now, observer, random, retryBudget } = this.client;
-    const delayMs = this.attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
+  /**
+   * If time ran out while this process could not look for an answer, nobody knows whether there was one; and if the
+   * request's deadline left the attempt less than half of its own time, there may well have been one.
+   */
+  function judgeTimeout(error: Error, durationMs: number): Error {
+    const { timeoutMs } = transport;
+    const isShort = durationMs < timeoutMs / 2 || durationMs > timeoutMs + STALL_MS;
+    const isTimeout = error instanceof OneNetError && error.reason === 'timeout';
+    return isTimeout && isShort ? new OneNetError('cut-short') : error;
+  }
+
+  function retryOrEnd(job: Job, result: Result): void {
+    const { call } = job;
+    const delayMs = job.attempt < MAX_ATTEMPTS ? retryDelayMs(result, random) : undefined;
     if (
       delayMs === undefined ||
       !call.isAwaited ||
@@ -160,48 +143,61 @@ class Job<Call extends OtaTaskCall> implements Waiter, Work {
       circuit.status !== 'closed' ||
       !retryBudget.take()
     ) {
-      this.conclude(result);
+      conclude(job, result);
       return;
     }
-    this.timer = setTimeout(() => {
+    job.timer = setTimeout(() => {
       // The circuit may have opened in the meantime. This call's own result says more than "circuit open", so report
       // that.
       if (circuit.status !== 'closed') {
-        this.conclude(result);
+        conclude(job, result);
         return;
       }
-      this.attempt++;
-      this.told = result;
+      job.attempt++;
+      job.isRetry = true;
+      job.told = result;
       observer.retry();
-      this.queue();
+      queue(job);
     }, delayMs);
   }
 
   /** Ends a call that was sent. */
-  private conclude(result: Result): void {
-    const { call, attempt } = this;
-    this.onOutcome(call, result);
+  function conclude(job: Job, result: Result): void {
+    const { call, attempt, onOutcome } = job;
+    onOutcome(call, result);
     if (result instanceof OneNetError && result.consequences.logged) {
-      this.client.observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
+      observer.failed({ key: call, scope: call.scope, error: result, attempts: attempt });
     }
   }
 
   /** Ends a call, or its second attempt, that was not sent. */
-  private giveUp(error: OneNetError): void {
-    this.call.isQueued = false;
-    if (this.told === undefined) this.onOutcome(this.call, error);
-    else this.conclude(this.told);
+  function giveUp(job: Job, error: OneNetError): void {
+    job.call.isQueued = false;
+    if (job.told === undefined) job.onOutcome(job.call, error);
+    else conclude(job, job.told);
   }
-}
 
-/**
- * If time ran out while this process could not look for an answer, nobody knows whether there was one; and if the
- * request's deadline left the attempt less than half of its own time, there may well have been one.
- */
-function judgeTimeout(error: Error, durationMs: number, timeoutMs: number): Error {
-  const isShort = durationMs < timeoutMs / 2 || durationMs > timeoutMs + STALL_MS;
-  const isTimeout = error instanceof OneNetError && error.reason === 'timeout';
-  return isTimeout && isShort ? new OneNetError('cut-short') : error;
+  return (calls, onOutcome) => {
+    for (const call of calls) {
+      retryBudget.countCall();
+      const job: Job = {
+        call,
+        onOutcome: onOutcome as Job['onOutcome'],
+        attempt: 1,
+        told: undefined,
+        abort: undefined,
+        timer: undefined,
+        caller: call.scope,
+        isRetry: false,
+        position: 0,
+        start,
+        evict,
+        cancel,
+      };
+      call.work = job;
+      queue(job);
+    }
+  };
 }
 
 /** Milliseconds before the second attempt; undefined if the result must not be retried or a retry would not help. */
