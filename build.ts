@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import { build } from 'esbuild';
@@ -6,15 +6,15 @@ import { build } from 'esbuild';
 import { BUILD_OPTIONS } from './src/explorers/graphiql.ts';
 
 /** What packages in CommonJS refer to; the bundle is an ES module, which lacks it. */
-const COMMONJS = `import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-const require = createRequire(import.meta.url);
-const __filename = fileURLToPath(import.meta.url);
-const __dirname = dirname(__filename);`;
+const COMMONJS = `import * as __module from 'node:module';
+import * as __path from 'node:path';
+import * as __url from 'node:url';
+const require = __module.createRequire(import.meta.url);
+const __filename = __url.fileURLToPath(import.meta.url);
+const __dirname = __path.dirname(__filename);`;
 
-rmSync('dist', { recursive: true, force: true });
-// One file in place of more than a thousand, because finding and reading those takes longer than all else at the start.
+// A few files in place of more than a thousand, because finding and reading those takes longer than all else at the start.
+// Those of an earlier build stay, because a running service may still have to load one.
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],
   outdir: 'dist',

@@ -46,7 +46,7 @@ export default defineConfig({
         // Most files wait most of the time: for other processes, deadlines and timers.
         maxWorkers: 3 * availableParallelism(),
         ...SHARED,
-        // Beside three other files the service may shed a request, or a deadline pass, that would not on a machine of its own.
+        // Beside other files the service may shed a request, or a deadline pass, that would not on a machine of its own.
         retry: 1,
       }),
       // Once more where the machine itself was busy at that moment.

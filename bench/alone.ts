@@ -1,7 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
 import { request } from 'undici';
 
@@ -15,8 +12,8 @@ import { median } from './statistics.ts';
 export interface Alone {
   /** From the spawn of the process until it says that it is ready, milliseconds. */
   readonly readyMs: number;
-  /** Of `npm ci --omit=dev`, mebibytes on disk. */
-  readonly installMiB: number;
+  /** Of what is deployed, mebibytes on disk. */
+  readonly buildMiB: number;
   /** Resident bytes after the first hundred thousand entities and after a million. */
   readonly rssAfter100k: number;
   readonly rssAfterMillion: number;
@@ -34,10 +31,10 @@ const WARM_UP = 100;
 
 export async function examineAlone(upstream: Upstream, log: (line: string) => void): Promise<Alone> {
   await upstream.set({ latencyMs: 0 });
-  log('ours alone: start, installation, memory, event loop');
+  log('ours alone: start, size, memory, event loop');
   return {
     readyMs: await timeToReady(upstream),
-    installMiB: installedSize(),
+    buildMiB: Number(execFileSync('du', ['-sm', 'dist'], { cwd: ROOT, encoding: 'utf8' }).split('\t')[0]),
     ...(await measureMemory(upstream)),
     ...(await measureLag(upstream)),
   };
@@ -67,22 +64,6 @@ async function probe({ url }: RunningServer): Promise<number> {
   await body.dump();
   if (statusCode !== 200) throw new Error(`not ready: ${statusCode}`);
   return performance.now() - startedMs;
-}
-
-function installedSize(): number {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  try {
-    for (const file of ['package.json', 'package-lock.json']) cpSync(join(ROOT, file), join(folder, file));
-    execFileSync('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund'], {
-      cwd: folder,
-      stdio: 'ignore',
-    });
-    return Number(
-      execFileSync('du', ['-sm', 'node_modules'], { cwd: folder, encoding: 'utf8' }).split('\t')[0],
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 async function measureMemory(upstream: Upstream): Promise<Pick<Alone, 'rssAfter100k' | 'rssAfterMillion'>> {

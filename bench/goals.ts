@@ -100,7 +100,7 @@ export function judge(rows: readonly Row[], alone: Alone | undefined): Goal[] {
     atMost('lag of the event loop, requests of 1000', 50, alone.loopLagMaxMs, ' ms');
     atMost('slowest probe meanwhile', 50, alone.probeMaxMs, ' ms');
     atMost('ready after', 1000, alone.readyMs, ' ms');
-    atMost('installation for production', 60, alone.installMiB, ' MiB');
+    atMost('size of the build', 60, alone.buildMiB, ' MiB');
   }
   return goals;
 }

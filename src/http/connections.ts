@@ -13,12 +13,11 @@ import { logFieldsOf } from '../observability/request-id.ts';
  * connections of each).
  */
 const MAX_CONNECTIONS = 4096;
-/** Unread bytes of all answers together. */
-const MAX_UNREAD_BYTES = 32 * 1024 * 1024;
-
 export interface ConnectionOptions {
   /** Milliseconds that a client may take to read an answer, from its start. */
   readonly readTimeoutMs: number;
+  /** Unread bytes of all answers together. */
+  readonly maxUnreadBytes: number;
   /** Milliseconds that requests in progress may take once the server is closing. */
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
@@ -45,7 +44,7 @@ interface Unread {
  */
 export function boundConnections(
   server: FastifyInstance,
-  { readTimeoutMs, drainTimeoutMs, logger }: ConnectionOptions,
+  { readTimeoutMs, maxUnreadBytes, drainTimeoutMs, logger }: ConnectionOptions,
 ): Connections {
   const { server: node } = server;
   const closeIdleConnections = node.closeIdleConnections.bind(node);
@@ -120,7 +119,7 @@ export function boundConnections(
     unreadBytes += bytes;
     deadline ??= setTimeout(cutOverdue, readTimeoutMs).unref();
     for (const slowest of unread.keys()) {
-      if (unreadBytes <= MAX_UNREAD_BYTES || slowest === socket) break;
+      if (unreadBytes <= maxUnreadBytes || slowest === socket) break;
       cut(slowest, 'too much unread, the slowest reader cut off');
     }
     return answer;

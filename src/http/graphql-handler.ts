@@ -35,7 +35,7 @@ export function createGraphQLHandler(
     const { refusal, json } = answer;
     void reply.code(httpStatus(refusal)).header('content-type', mediaType);
     if (typeof json === 'string') return reply.send(json);
-    reply.raw.once('close', () => json.forEach(free));
+    reply.raw.once('close', () => release(json));
     const bytes = json.reduce((total, piece) => total + piece.length, 0);
     return reply.header('content-length', bytes).send(Readable.from(json));
   };
@@ -47,13 +47,14 @@ function httpStatus(refusal: GraphQLAnswer['refusal']): number {
 }
 
 /**
- * Frees the memory of a piece that is sent, or never will be. V8 would wait until there are 64 MB of such pieces: sixty
- * clients that did not read their answers took 320 to 390 MB in place of 250 to 330.
+ * Moves the memory of pieces that are sent, or no longer will be, to young objects, which the next scavenge frees. V8
+ * would wait until there are 64 MB of such pieces: sixty clients that did not read their answers took 320 to 390 MB in
+ * place of 250 to 330.
  */
-function free(piece: Buffer): void {
-  // The memory of a short piece is shared with other buffers.
-  if (piece.length === piece.buffer.byteLength)
-    structuredClone(null, { transfer: [piece.buffer as ArrayBuffer] });
+function release(pieces: readonly Buffer[]): void {
+  // A short piece shares its memory with other buffers.
+  const own = pieces.filter((piece) => piece.length === piece.buffer.byteLength);
+  structuredClone(null, { transfer: own.map(({ buffer }) => buffer as ArrayBuffer) });
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
+import { limitsFor } from '../graphql/limits.ts';
 import type { GraphQLServer } from '../graphql/server.ts';
 import { serveGraphiQL } from '../explorers/graphiql.ts';
 import { serveSandbox } from '../explorers/sandbox.ts';
@@ -90,6 +91,8 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   });
   const connections = boundConnections(server, {
     readTimeoutMs: requestTimeoutMs,
+    // Room for two of the largest.
+    maxUnreadBytes: 2 * limitsFor(maxDeviceTasks).answerBytes,
     drainTimeoutMs: requestTimeoutMs + DRAIN_MARGIN_MS,
     logger,
   });

@@ -15,8 +15,8 @@ export interface Waiter {
   readonly caller: Caller;
   /** Set by the bulkhead: where it is among the first attempts of its caller. */
   position: number;
-  /** Whether it goes ahead of its caller's first attempts. */
-  readonly isRetry: boolean;
+  /** From 1; second attempts go ahead of their caller's first ones. */
+  readonly attempt: number;
   /**
    * Starts the call, which must `release` its place when it ends.
    *
@@ -78,7 +78,7 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
       queues.set(caller, queue);
       longestFirst.add(queue);
     }
-    if (waiter.isRetry) queue.retries.push(waiter);
+    if (waiter.attempt > 1) queue.retries.push(waiter);
     else waiter.position = queue.waiters.push(waiter) - 1;
     changeLength(queue, 1);
   }
@@ -150,7 +150,7 @@ export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadOptions): B
     },
     remove(waiter) {
       const queue = queues.get(waiter.caller) as Queue;
-      if (waiter.isRetry) queue.retries.splice(queue.retries.indexOf(waiter), 1);
+      if (waiter.attempt > 1) queue.retries.splice(queue.retries.indexOf(waiter), 1);
       else queue.waiters[waiter.position] = undefined;
       changeLength(queue, -1);
     },

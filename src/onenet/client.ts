@@ -41,7 +41,6 @@ interface Job extends Waiter, Work {
   readonly call: OtaTaskCall;
   readonly onOutcome: (call: OtaTaskCall, outcome: OtaTaskOutcome | Error) => void;
   attempt: number;
-  isRetry: boolean;
   /** The result of the first of two attempts: it says more than that there was no second. */
   told: Result | undefined;
   /** Ends the attempt that is under way. */
@@ -83,8 +82,12 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
 
   function cancel(this: Job, reason: Error): void {
     clearTimeout(this.timer);
-    if (this.call.isQueued) bulkhead.remove(this);
-    else this.abort?.(reason);
+    if (!this.call.isQueued) {
+      this.abort?.(reason);
+      return;
+    }
+    this.call.isQueued = false;
+    bulkhead.remove(this);
   }
 
   function send(job: Job): void {
@@ -154,7 +157,6 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
         return;
       }
       job.attempt++;
-      job.isRetry = true;
       job.told = result;
       observer.retry();
       queue(job);
@@ -188,7 +190,6 @@ export function createOneNetClient(options: OneNetClientOptions): AskOtaTasks {
         abort: undefined,
         timer: undefined,
         caller: call.scope,
-        isRetry: false,
         position: 0,
         start,
         evict,

@@ -19,13 +19,13 @@ export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed 
   const evicted: string[] = [];
   const waiting = new Map<Caller, Map<string, Waiter>>();
 
-  function acquire(caller: Caller, name: string, isRetry: boolean): void {
+  function acquire(caller: Caller, name: string, attempt: number): void {
     const ofCaller = waiting.get(caller) ?? new Map<string, Waiter>();
     waiting.set(caller, ofCaller);
     const waiter: Waiter = {
       caller,
       position: 0,
-      isRetry,
+      attempt,
       start() {
         if (!isAllowed()) return false;
         ofCaller.delete(name);
@@ -48,9 +48,9 @@ export function startBulkhead(maxConcurrent: number, maxQueued = 100, isAllowed 
     release: bulkhead.release,
     resume: bulkhead.resume,
     acquire(caller, ...names) {
-      for (const name of names) acquire(caller, name, false);
+      for (const name of names) acquire(caller, name, 1);
     },
-    retry: (caller, name) => acquire(caller, name, true),
+    retry: (caller, name) => acquire(caller, name, 2),
     cancel(caller) {
       for (const waiter of waiting.get(caller)?.values() ?? []) bulkhead.remove(waiter);
       waiting.delete(caller);
