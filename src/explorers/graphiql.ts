@@ -34,8 +34,8 @@ export function serveGraphiQL(
   headers: Readonly<Record<string, string>>,
 ): void {
   void server.register(async (scope) => {
-    // The page has 9 MB; as one buffer, it is shared by all readers.
-    const page = Buffer.from(fillIn(await readFile(packageFile('dist/graphiql.html'), 'utf8'), headers));
+    // The page has 9 MB. It is never a string, and as one buffer it is shared by all readers.
+    const page = fillIn(await readFile(packageFile('dist/graphiql.html')), headers);
     let compressed: Promise<Buffer> | undefined;
     scope.get(path, async (request, reply) => {
       void reply.headers(HEADERS);
@@ -47,7 +47,7 @@ export function serveGraphiQL(
   });
 }
 
-function fillIn(page: string, headers: Readonly<Record<string, string>>): string {
+function fillIn(page: Buffer, headers: Readonly<Record<string, string>>): Buffer {
   const options = {
     ...BUILD_OPTIONS,
     endpoint: '/graphql',
@@ -57,6 +57,11 @@ function fillIn(page: string, headers: Readonly<Record<string, string>>): string
     // The headers typed in may include the secret.
     shouldPersistHeaders: false,
   };
-  // A function, because `replace` would interpret a `$` in a replacement string.
-  return page.replace(JSON.stringify(BUILD_OPTIONS), () => JSON.stringify(options));
+  const placeholder = JSON.stringify(BUILD_OPTIONS);
+  const at = page.indexOf(placeholder);
+  return Buffer.concat([
+    page.subarray(0, at),
+    Buffer.from(JSON.stringify(options)),
+    page.subarray(at + placeholder.length),
+  ]);
 }
