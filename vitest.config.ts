@@ -53,7 +53,7 @@ export default defineConfig({
       project({
         name: 'waiting',
         include: WAITING,
-        maxWorkers: 8,
+        maxWorkers: 6,
         ...SHARED,
         retry: 2,
         sequence: { groupOrder: 1 },

@@ -304,10 +304,10 @@ describe('a service that is busy with heavy requests', () => {
     const heavy = Array.from({ length: 80 }, (_, client) => attack(client).catch(() => undefined));
     const statuses: number[] = [];
     const startedAt = performance.now();
-    while (statuses.length < 8) {
+    while (statuses.length < 5) {
       statuses.push((await askEntities(service, FIELD, devices(`user-${statuses.length}`))).status);
     }
-    expect(performance.now() - startedAt).toBeLessThan(13_000);
+    expect(performance.now() - startedAt).toBeLessThan(9000);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
     await agent.destroy();
     await Promise.all(heavy);
