@@ -13,7 +13,7 @@ const require = __module.createRequire(import.meta.url);
 const __filename = __url.fileURLToPath(import.meta.url);
 const __dirname = __path.dirname(__filename);`;
 
-// A few files in place of more than a thousand, because finding and reading those takes longer than all else at the start.
+// A few files in place of more than a thousand, because finding and reading those took most of the start.
 // Those of an earlier build stay, because a running service may still have to load one.
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the production packages, whose code is in the build, as CycloneDX. `npm sbom --omit=dev` would not do: it leaves out whatever a package
-# for development needs as well, graphql among them.
+# Prints the production packages, whose code is in the build, as CycloneDX. `npm sbom --omit=dev` would not do: it leaves out
+# whatever a package for development needs as well, graphql among them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -121,7 +121,7 @@ export function createMetrics(readings: Readings): Metrics {
       Number(isRedisAvailable()),
     );
   }
-  // Counted in plain numbers, because finding a counter by its labels is the larger part of counting.
+  // Counted in plain numbers and handed over when collected, because prom-client looks a counter up by its labels each time.
   const counter = (
     name: string,
     help: string,
